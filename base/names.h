@@ -1,0 +1,134 @@
+// Resource names, such as studies/7/trials/12/epochs/40: the only place that
+// reads and writes them.
+//
+//   studies/{n}              studies/{n}/trials/{n}     .../epochs/{n}[/resume]
+//   trainings/{n}            trainings/{n}/runs/{n}     .../epochs/{n}[/resume]
+//   studies/{n}/winner       studies/{n}/winner/epochs/{n}
+//   workers/{id}
+//
+// Numbers are decimal, without leading zeros, of at most 18 digits, from 1;
+// epochs from 0. Each Parse takes the whole text, and its error, always
+// InvalidArgument, says how such a name is written.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace headstart {
+
+// studies/{n}
+struct StudyName {
+  int64_t study = 0;
+
+  static absl::StatusOr<StudyName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const StudyName&) const = default;
+};
+
+// trainings/{n}
+struct TrainingName {
+  int64_t training = 0;
+
+  static absl::StatusOr<TrainingName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const TrainingName&) const = default;
+};
+
+enum class RunKind { kTrial, kTrainingRun };
+
+// What is leased and trains: studies/{n}/trials/{n} or trainings/{n}/runs/{n}.
+struct RunName {
+  RunKind kind = RunKind::kTrial;
+  int64_t parent = 0;  // The study's or the training's number.
+  int64_t number = 0;  // The trial's or the run's, within its parent.
+
+  static RunName Trial(int64_t study, int64_t trial) {
+    return {RunKind::kTrial, study, trial};
+  }
+  static RunName TrainingRun(int64_t training, int64_t run) {
+    return {RunKind::kTrainingRun, training, run};
+  }
+
+  static absl::StatusOr<RunName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const RunName&) const = default;
+
+  // studies/{n} or trainings/{n}.
+  std::string ParentString() const;
+};
+
+// The weights of a run after an epoch: {run}/epochs/{n}. Epoch 0 is the
+// initial state.
+struct CheckpointName {
+  RunName run;
+  int64_t epoch = 0;
+
+  static absl::StatusOr<CheckpointName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const CheckpointName&) const = default;
+};
+
+// A manifest of an epoch: the weights' under the checkpoint's own name, or,
+// under {checkpoint}/resume, that of what a run needs besides to go on.
+struct ManifestName {
+  CheckpointName checkpoint;
+  bool resume = false;
+
+  static absl::StatusOr<ManifestName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const ManifestName&) const = default;
+};
+
+// The best trial of a study, resolved when it is used: studies/{n}/winner, or
+// its checkpoint of an epoch, studies/{n}/winner/epochs/{n}.
+struct WinnerName {
+  int64_t study = 0;
+  std::optional<int64_t> epoch;
+
+  static absl::StatusOr<WinnerName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const WinnerName&) const = default;
+};
+
+// workers/{id}; an id has 1 to 63 letters, digits, "-", "_" and ".".
+struct WorkerName {
+  std::string id;
+
+  static absl::StatusOr<WorkerName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const WorkerName&) const = default;
+};
+
+// For absl's hash containers.
+template <typename H>
+H AbslHashValue(H h, const StudyName& name) {
+  return H::combine(std::move(h), name.study);
+}
+template <typename H>
+H AbslHashValue(H h, const TrainingName& name) {
+  return H::combine(std::move(h), name.training);
+}
+template <typename H>
+H AbslHashValue(H h, const RunName& name) {
+  return H::combine(std::move(h), name.kind, name.parent, name.number);
+}
+template <typename H>
+H AbslHashValue(H h, const CheckpointName& name) {
+  return H::combine(std::move(h), name.run, name.epoch);
+}
+template <typename H>
+H AbslHashValue(H h, const ManifestName& name) {
+  return H::combine(std::move(h), name.checkpoint, name.resume);
+}
+template <typename H>
+H AbslHashValue(H h, const WorkerName& name) {
+  return H::combine(std::move(h), name.id);
+}
+
+}  // namespace headstart
