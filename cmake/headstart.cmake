@@ -7,6 +7,9 @@
 #       ctest entry of that path. LABELS: unit unless said otherwise.
 #   headstart_program(headstart-storage SRCS .. DEPS ..)
 #       build/<preset>/bin/headstart-storage
+#   headstart_process_test(crash_random crash crash_test.py random)
+#       one ctest entry that runs a Python script on the real programs; exit
+#       code 77 means skipped
 #   headstart_bench(pack_store_bench [SRCS ..] DEPS ..)
 #       build/<preset>/bench/pack_store_bench
 #   headstart_proto(proto PROTOS ..)
@@ -85,6 +88,18 @@ function(headstart_test name)
   add_test(NAME ${folder}/${name} COMMAND ${target})
   set_tests_properties(${folder}/${name} PROPERTIES
     LABELS "${arg_LABELS}" TIMEOUT 300)
+endfunction()
+
+function(headstart_process_test name label script)
+  if(HEADSTART_SYNTAX_ONLY)
+    return()
+  endif()
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  add_test(NAME ${folder}/${name}
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
+  set_tests_properties(${folder}/${name} PROPERTIES
+    LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT 1500 PROCESSORS 2
+    ENVIRONMENT HEADSTART_BIN=${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
 function(headstart_bench name)
