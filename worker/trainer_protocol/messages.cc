@@ -1,0 +1,569 @@
+#include "worker/trainer_protocol/messages.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace headstart::worker {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename Enum>
+using Names = absl::Span<const std::pair<Enum, absl::string_view>>;
+
+constexpr std::pair<SourceRole, absl::string_view> kSourceRoles[] = {
+    {SourceRole::kResume, "resume"},
+    {SourceRole::kInitializer, "initializer"},
+};
+constexpr std::pair<StopMode, absl::string_view> kStopModes[] = {
+    {StopMode::kAfterEpoch, "after_epoch"},
+    {StopMode::kNow, "now"},
+};
+constexpr std::pair<TensorRole, absl::string_view> kTensorRoles[] = {
+    {TensorRole::kParameter, "PARAMETER"},
+    {TensorRole::kBuffer, "BUFFER"},
+    {TensorRole::kOptimizer, "OPTIMIZER"},
+    {TensorRole::kState, "STATE"},
+};
+constexpr std::pair<FailureReason, absl::string_view> kFailureReasons[] = {
+    {FailureReason::kException, "EXCEPTION"},
+    {FailureReason::kOutOfMemory, "OUT_OF_MEMORY"},
+    {FailureReason::kNonFiniteLoss, "NON_FINITE_LOSS"},
+    {FailureReason::kInvalidSpec, "INVALID_SPEC"},
+    {FailureReason::kSourceUnavailable, "SOURCE_UNAVAILABLE"},
+};
+
+// Writes the fields that a Describe function names into a JSON object.
+class Writer {
+ public:
+  explicit Writer(Json& object) : object_(object) {}
+
+  void Text(const char* name, std::string& value, int64_t /*size_min*/) {
+    object_[name] = std::move(value);
+  }
+  void Integer(const char* name, int64_t& value, int64_t /*min*/) {
+    object_[name] = value;
+  }
+  void Number(const char* name, double& value) {
+    if (std::isfinite(value)) {
+      object_[name] = value;
+    } else {
+      object_[name] = std::isnan(value) ? "NaN"
+                      : value > 0       ? "Infinity"
+                                        : "-Infinity";
+    }
+  }
+  void NumberOrAbsent(const char* name, std::optional<double>& value) {
+    if (value.has_value()) Number(name, *value);
+  }
+  void Type(const char* name, DType& value) {
+    object_[name] = std::string(DTypeName(value));
+  }
+  template <typename Enum>
+  void Choice(const char* name, Enum& value, Names<Enum> names) {
+    for (const auto& [known, text] : names) {
+      if (known == value) object_[name] = std::string(text);
+    }
+  }
+  void RawObject(const char* name, std::string& json) {
+    Json value = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+    HS_CHECK(value.is_object()) << name << " is no JSON object: " << json;
+    object_[name] = std::move(value);
+  }
+  void Integers(const char* name, std::vector<int64_t>& values) {
+    object_[name] = values;
+  }
+  void Texts(const char* name, std::vector<std::string>& values) {
+    object_[name] = std::move(values);
+  }
+  template <typename Part>
+  void Nested(const char* name, Part& part) {
+    Json object = Json::object();
+    Writer writer(object);
+    Describe(writer, part);
+    object_[name] = std::move(object);
+  }
+  template <typename Part>
+  void List(const char* name, std::vector<Part>& parts) {
+    Json list = Json::array();
+    for (Part& part : parts) {
+      Json object = Json::object();
+      Writer writer(object);
+      Describe(writer, part);
+      list.push_back(std::move(object));
+    }
+    object_[name] = std::move(list);
+  }
+
+ private:
+  Json& object_;
+};
+
+// Reads the fields that a Describe function names out of a JSON object. The
+// first error stays and the rest is skipped.
+class Reader {
+ public:
+  // `where` is the object's path, such as started.tensors[3].
+  Reader(const Json& object, std::string where, absl::Status& status)
+      : object_(object), where_(std::move(where)), status_(status) {}
+
+  void Text(const char* name, std::string& value, int64_t size_min) {
+    const Json* field = Find(name);
+    if (field == nullptr) return;
+    const auto* text = field->get_ptr<const std::string*>();
+    if (text == nullptr) return Refuse(name, "is no text");
+    if (static_cast<int64_t>(text->size()) < size_min) {
+      return Refuse(name, "is empty");
+    }
+    value = *text;
+  }
+  void Integer(const char* name, int64_t& value, int64_t min) {
+    const Json* field = Find(name);
+    if (field == nullptr) return;
+    if (!ReadInteger(*field, value)) {
+      return Refuse(name, absl::StrCat("is ", Excerpt(*field),
+                                       ", not an integer of 64 bits"));
+    }
+    if (value < min) {
+      Refuse(name,
+             absl::StrCat("is ", value, "; at least ", min, " is allowed"));
+    }
+  }
+  void Number(const char* name, double& value) {
+    const Json* field = Find(name);
+    if (field != nullptr) ReadNumber(name, *field, value);
+  }
+  void NumberOrAbsent(const char* name, std::optional<double>& value) {
+    if (!status_.ok() || !object_.contains(name)) return;
+    ReadNumber(name, object_[name], value.emplace());
+  }
+  void Type(const char* name, DType& value) {
+    std::string text;
+    Text(name, text, 0);
+    if (!status_.ok()) return;
+    absl::StatusOr<DType> dtype = ParseDType(text);
+    if (!dtype.ok()) return Refuse(name, dtype.status().message());
+    value = *dtype;
+  }
+  template <typename Enum>
+  void Choice(const char* name, Enum& value, Names<Enum> names) {
+    std::string text;
+    Text(name, text, 0);
+    if (!status_.ok()) return;
+    std::vector<absl::string_view> allowed;
+    for (const auto& [known, known_text] : names) {
+      if (known_text == text) {
+        value = known;
+        return;
+      }
+      allowed.push_back(known_text);
+    }
+    Refuse(name, absl::StrCat("is \"", text, "\"; there are ",
+                              absl::StrJoin(allowed, ", ")));
+  }
+  void RawObject(const char* name, std::string& json) {
+    const Json* field = Find(name);
+    if (field == nullptr) return;
+    if (!field->is_object()) return Refuse(name, "is no object");
+    json = field->dump();
+  }
+  void Integers(const char* name, std::vector<int64_t>& values) {
+    const Json* list = FindList(name);
+    if (list == nullptr) return;
+    for (const Json& item : *list) {
+      if (!ReadInteger(item, values.emplace_back())) {
+        return Refuse(name, absl::StrCat("has ", Excerpt(item),
+                                         ", not an integer of 64 bits"));
+      }
+    }
+  }
+  void Texts(const char* name, std::vector<std::string>& values) {
+    const Json* list = FindList(name);
+    if (list == nullptr) return;
+    for (const Json& item : *list) {
+      const auto* text = item.get_ptr<const std::string*>();
+      if (text == nullptr) {
+        return Refuse(name, absl::StrCat("has ", Excerpt(item), ", no text"));
+      }
+      values.push_back(*text);
+    }
+  }
+  template <typename Part>
+  void Nested(const char* name, Part& part) {
+    const Json* field = Find(name);
+    if (field == nullptr) return;
+    if (!field->is_object()) return Refuse(name, "is no object");
+    Reader reader(*field, absl::StrCat(where_, ".", name), status_);
+    Describe(reader, part);
+  }
+  template <typename Part>
+  void List(const char* name, std::vector<Part>& parts) {
+    const Json* list = FindList(name);
+    if (list == nullptr) return;
+    for (const Json& item : *list) {
+      if (!status_.ok()) return;
+      std::string where =
+          absl::StrCat(where_, ".", name, "[", parts.size(), "]");
+      if (!item.is_object()) {
+        status_ =
+            absl::InvalidArgumentError(absl::StrCat(where, " is no object"));
+        return;
+      }
+      Reader reader(item, std::move(where), status_);
+      Describe(reader, parts.emplace_back());
+    }
+  }
+
+ private:
+  const Json* Find(const char* name) {
+    if (!status_.ok()) return nullptr;
+    auto field = object_.find(name);
+    if (field != object_.end()) return &*field;
+    Refuse(name, "is missing");
+    return nullptr;
+  }
+
+  const Json* FindList(const char* name) {
+    const Json* field = Find(name);
+    if (field == nullptr || field->is_array()) return field;
+    Refuse(name, "is no list");
+    return nullptr;
+  }
+
+  static bool ReadInteger(const Json& field, int64_t& value) {
+    if (field.is_number_unsigned()) {
+      const uint64_t number = field.get<uint64_t>();
+      if (number > std::numeric_limits<int64_t>::max()) return false;
+      value = static_cast<int64_t>(number);
+      return true;
+    }
+    if (field.is_number_integer()) {
+      value = field.get<int64_t>();
+      return true;
+    }
+    const auto* text = field.get_ptr<const std::string*>();
+    return text != nullptr && absl::SimpleAtoi(*text, &value);
+  }
+
+  void ReadNumber(const char* name, const Json& field, double& value) {
+    if (field.is_number()) {
+      value = field.get<double>();
+      return;
+    }
+    const auto* text = field.get_ptr<const std::string*>();
+    if (text != nullptr && *text == "NaN") {
+      value = std::numeric_limits<double>::quiet_NaN();
+    } else if (text != nullptr && *text == "Infinity") {
+      value = std::numeric_limits<double>::infinity();
+    } else if (text != nullptr && *text == "-Infinity") {
+      value = -std::numeric_limits<double>::infinity();
+    } else {
+      Refuse(name, absl::StrCat("is ", Excerpt(field), ", not a number"));
+    }
+  }
+
+  void Refuse(const char* name, absl::string_view what) {
+    status_ =
+        absl::InvalidArgumentError(absl::StrCat(where_, ".", name, " ", what));
+  }
+
+  // The value for an error message. Lists and objects are not printed: they
+  // may be large and deep.
+  static std::string Excerpt(const Json& value) {
+    if (value.is_structured()) return value.type_name();
+    const std::string text = value.dump();
+    return text.size() <= 60 ? text
+                             : absl::StrCat("a ", value.type_name(), " of ",
+                                            text.size(), " bytes");
+  }
+
+  const Json& object_;
+  const std::string where_;
+  absl::Status& status_;
+};
+
+// The fields of each message, for writing and reading alike.
+
+template <typename Form>
+void Describe(Form& form, TableEntry& entry) {
+  form.Text("name", entry.name, 1);
+  form.Type("dtype", entry.dtype);
+  form.Integers("shape", entry.shape);
+  form.Choice("role", entry.role, Names<TensorRole>(kTensorRoles));
+  form.Integer("offset", entry.offset, 0);
+  form.Integer("bytes", entry.bytes, 0);
+}
+
+template <typename Form>
+void Describe(Form& form, Source& source) {
+  form.Text("checkpoint", source.checkpoint, 1);
+  form.Choice("role", source.role, Names<SourceRole>(kSourceRoles));
+  form.Integer("bytes", source.bytes, 1);
+  form.List("tensors", source.tensors);
+}
+
+template <typename Form>
+void Describe(Form& form, Assign& assign) {
+  form.Text("run", assign.run, 1);
+  form.Integer("attempt", assign.attempt, 1);
+  form.RawObject("training", assign.training_json);
+  form.Integer("seed", assign.seed, 0);
+  form.Integer("from_epoch", assign.from_epoch, 0);
+  form.Integer("until_epoch", assign.until_epoch, 0);
+  form.List("sources", assign.sources);
+}
+
+template <typename Form>
+void Describe(Form& form, Slabs& slabs) {
+  form.Integer("bytes", slabs.bytes, 1);
+}
+
+template <typename Form>
+void Describe(Form& form, SlabFree& slab_free) {
+  form.Integer("slab", slab_free.slab, 0);
+}
+
+template <typename Form>
+void Describe(Form& form, Stop& stop) {
+  form.Choice("mode", stop.mode, Names<StopMode>(kStopModes));
+}
+
+template <typename Form>
+void Describe(Form&, Exit&) {}
+
+template <typename Form>
+void Describe(Form& form, Ready& ready) {
+  form.Integer("protocol", ready.protocol, 1);
+  form.Text("library", ready.library, 1);
+  form.Text("device", ready.device, 1);
+  form.Integer("threads", ready.threads, 1);
+}
+
+template <typename Form>
+void Describe(Form& form, Effective& effective) {
+  form.Number("learning_rate", effective.learning_rate);
+  form.Integer("batch_size", effective.batch_size, 1);
+  form.Integer("parameter_count", effective.parameter_count, 0);
+  form.Integer("training_examples", effective.training_examples, 0);
+  form.Integer("validation_examples", effective.validation_examples, 0);
+  form.Integer("thread_count", effective.thread_count, 1);
+}
+
+template <typename Form>
+void Describe(Form& form, Initialization& initialization) {
+  form.Integer("loaded_tensors", initialization.loaded_tensors, 0);
+  form.Texts("drawn_names", initialization.drawn_names);
+}
+
+template <typename Form>
+void Describe(Form& form, Started& started) {
+  form.Text("run", started.run, 1);
+  form.Integer("attempt", started.attempt, 1);
+  form.Integer("slab_bytes", started.slab_bytes, 1);
+  form.List("tensors", started.tensors);
+  form.Nested("effective", started.effective);
+  form.Text("model", started.model, 1);
+  form.Text("input_transform", started.input_transform, 0);
+  form.Nested("initialization", started.initialization);
+}
+
+template <typename Form>
+void Describe(Form& form, Step& step) {
+  form.Integer("epoch", step.epoch, 1);
+  form.Integer("step", step.step, 0);
+  form.Integer("steps", step.steps, 1);
+  form.Number("training_loss", step.training_loss);
+  form.Number("examples_per_second", step.examples_per_second);
+}
+
+template <typename Form>
+void Describe(Form& form, Measurement& measurement) {
+  form.NumberOrAbsent("training_loss", measurement.training_loss);
+  form.NumberOrAbsent("training_accuracy", measurement.training_accuracy);
+  form.NumberOrAbsent("validation_loss", measurement.validation_loss);
+  form.NumberOrAbsent("validation_accuracy", measurement.validation_accuracy);
+  form.NumberOrAbsent("test_loss", measurement.test_loss);
+  form.NumberOrAbsent("test_accuracy", measurement.test_accuracy);
+}
+
+template <typename Form>
+void Describe(Form& form, PhaseSeconds& seconds) {
+  form.Number("train", seconds.train);
+  form.Number("evaluate", seconds.evaluate);
+  form.Number("snapshot", seconds.snapshot);
+  form.Number("stall", seconds.stall);
+}
+
+template <typename Form>
+void Describe(Form& form, EpochDone& epoch) {
+  form.Integer("epoch", epoch.epoch, 1);
+  form.Nested("measurement", epoch.measurement);
+  form.Nested("seconds", epoch.seconds);
+  form.Number("examples_per_second", epoch.examples_per_second);
+}
+
+template <typename Form>
+void Describe(Form& form, Snapshot& snapshot) {
+  form.Integer("epoch", snapshot.epoch, 0);
+  form.Integer("slab", snapshot.slab, 0);
+}
+
+template <typename Form>
+void Describe(Form& form, Paused& paused) {
+  form.Integer("epoch", paused.epoch, -1);
+}
+
+template <typename Form>
+void Describe(Form& form, Finished& finished) {
+  form.Integer("epoch", finished.epoch, 0);
+}
+
+template <typename Form>
+void Describe(Form& form, Failed& failed) {
+  form.Choice("reason", failed.reason, Names<FailureReason>(kFailureReasons));
+  form.Text("message", failed.message, 0);
+}
+
+// What the fields must be to each other.
+
+absl::Status Check(const Assign& assign) {
+  if (assign.until_epoch < assign.from_epoch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("assign.until_epoch is ", assign.until_epoch,
+                     ", before from_epoch ", assign.from_epoch));
+  }
+  int64_t resume_count = 0;
+  for (const Source& source : assign.sources) {
+    if (source.role == SourceRole::kResume) ++resume_count;
+    HS_RETURN_IF_ERROR(
+        Annotate(CheckTable(source.tensors, source.bytes),
+                 absl::StrCat("assign.sources: ", source.checkpoint)));
+  }
+  if (resume_count != (assign.from_epoch > 0 ? 1 : 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "assign.sources has ", resume_count, " of role resume; from epoch ",
+        assign.from_epoch, " there must be ",
+        assign.from_epoch > 0 ? "one" : "none"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const Started& started) {
+  return Annotate(CheckTable(started.tensors, started.slab_bytes),
+                  "started.tensors");
+}
+
+absl::Status Check(const EpochDone& epoch) {
+  const PhaseSeconds& s = epoch.seconds;
+  for (const double seconds : {s.train, s.evaluate, s.snapshot, s.stall}) {
+    if (!std::isfinite(seconds) || seconds < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "epoch.seconds has ", seconds, "; finite and 0 or more is allowed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+template <typename Message>
+absl::Status Check(const Message&) {
+  return absl::OkStatus();
+}
+
+const char* TypeName(const Assign&) { return "assign"; }
+const char* TypeName(const Slabs&) { return "slabs"; }
+const char* TypeName(const SlabFree&) { return "slab_free"; }
+const char* TypeName(const Stop&) { return "stop"; }
+const char* TypeName(const Exit&) { return "exit"; }
+const char* TypeName(const Ready&) { return "ready"; }
+const char* TypeName(const Started&) { return "started"; }
+const char* TypeName(const Step&) { return "step"; }
+const char* TypeName(const EpochDone&) { return "epoch"; }
+const char* TypeName(const Snapshot&) { return "snapshot"; }
+const char* TypeName(const Paused&) { return "paused"; }
+const char* TypeName(const Finished&) { return "finished"; }
+const char* TypeName(const Failed&) { return "failed"; }
+
+template <typename Variant>
+std::string WriteMessage(Variant message) {
+  Json object = Json::object();
+  std::visit(
+      [&](auto& body) {
+        object["type"] = TypeName(body);
+        Writer writer(object);
+        Describe(writer, body);
+      },
+      message);
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Tries the variant's alternatives one after another.
+template <typename Variant, size_t kIndex = 0>
+absl::StatusOr<Variant> ReadBody(const Json& object, const std::string& type) {
+  if constexpr (kIndex == std::variant_size_v<Variant>) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no message of type \"", type, "\""));
+  } else {
+    std::variant_alternative_t<kIndex, Variant> body;
+    if (type != TypeName(body)) {
+      return ReadBody<Variant, kIndex + 1>(object, type);
+    }
+    absl::Status status;
+    Reader reader(object, type, status);
+    Describe(reader, body);
+    HS_RETURN_IF_ERROR(status);
+    HS_RETURN_IF_ERROR(Check(body));
+    return Variant(std::move(body));
+  }
+}
+
+template <typename Variant>
+absl::StatusOr<Variant> ReadMessage(absl::string_view json) {
+  const Json object = Json::parse(json.begin(), json.end(), nullptr,
+                                  /*allow_exceptions=*/false);
+  if (!object.is_object()) {
+    return absl::InvalidArgumentError("a message is no JSON object");
+  }
+  absl::Status status;
+  std::string type;
+  Reader(object, "message", status).Text("type", type, 1);
+  HS_RETURN_IF_ERROR(status);
+  return ReadBody<Variant>(object, type);
+}
+
+}  // namespace
+
+absl::string_view FailureReasonName(FailureReason reason) {
+  for (const auto& [value, name] : kFailureReasons) {
+    if (value == reason) return name;
+  }
+  HS_CHECK(false) << "reason " << static_cast<int>(reason);
+  return "";
+}
+
+std::string ToJson(const AgentMessage& message) {
+  return WriteMessage(message);
+}
+
+std::string ToJson(const TrainerMessage& message) {
+  return WriteMessage(message);
+}
+
+absl::StatusOr<AgentMessage> ParseAgentMessage(absl::string_view json) {
+  return ReadMessage<AgentMessage>(json);
+}
+
+absl::StatusOr<TrainerMessage> ParseTrainerMessage(absl::string_view json) {
+  return ReadMessage<TrainerMessage>(json);
+}
+
+}  // namespace headstart::worker

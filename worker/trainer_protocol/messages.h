@@ -1,0 +1,209 @@
+// Every message between agent and trainer as a struct, and its JSON line.
+//
+// README.md is the manual; fields are named as there. Parsing checks types,
+// ranges and tables, so that whoever holds a struct can rely on it; an error is
+// always InvalidArgument and names the message's type and the field.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "worker/trainer_protocol/slab.h"
+
+namespace headstart::worker {
+
+inline constexpr int64_t kTrainerProtocolVersion = 1;
+
+// From the agent.
+
+enum class SourceRole { kResume, kInitializer };
+
+// Stored tensors, in the memory whose descriptor has the source's place.
+struct Source {
+  std::string checkpoint;
+  SourceRole role = SourceRole::kResume;
+  int64_t bytes = 0;
+  TensorTable tensors;
+
+  bool operator==(const Source&) const = default;
+};
+
+struct Assign {
+  std::string run;
+  int64_t attempt = 0;
+  // A TrainingSpec as one JSON object; the trainer's recipe judges it.
+  std::string training_json;
+  int64_t seed = 0;
+  int64_t from_epoch = 0;
+  int64_t until_epoch = 0;
+  std::vector<Source> sources;
+
+  bool operator==(const Assign&) const = default;
+};
+
+struct Slabs {
+  int64_t bytes = 0;
+
+  bool operator==(const Slabs&) const = default;
+};
+
+struct SlabFree {
+  int64_t slab = 0;
+
+  bool operator==(const SlabFree&) const = default;
+};
+
+enum class StopMode { kAfterEpoch, kNow };
+
+struct Stop {
+  StopMode mode = StopMode::kAfterEpoch;
+
+  bool operator==(const Stop&) const = default;
+};
+
+struct Exit {
+  bool operator==(const Exit&) const = default;
+};
+
+using AgentMessage = std::variant<Assign, Slabs, SlabFree, Stop, Exit>;
+
+// From the trainer.
+
+struct Ready {
+  int64_t protocol = kTrainerProtocolVersion;
+  std::string library;
+  std::string device;
+  int64_t threads = 0;
+
+  bool operator==(const Ready&) const = default;
+};
+
+// Read back from optimizer, model and data.
+struct Effective {
+  double learning_rate = 0;
+  int64_t batch_size = 0;
+  int64_t parameter_count = 0;
+  int64_t training_examples = 0;
+  int64_t validation_examples = 0;
+  int64_t thread_count = 0;
+
+  bool operator==(const Effective&) const = default;
+};
+
+struct Initialization {
+  // How many tensors came from a source.
+  int64_t loaded_tensors = 0;
+  // Which tensors were drawn.
+  std::vector<std::string> drawn_names;
+
+  bool operator==(const Initialization&) const = default;
+};
+
+struct Started {
+  std::string run;
+  int64_t attempt = 0;
+  int64_t slab_bytes = 0;
+  TensorTable tensors;
+  Effective effective;
+  std::string model;
+  std::string input_transform;
+  Initialization initialization;
+
+  bool operator==(const Started&) const = default;
+};
+
+struct Step {
+  int64_t epoch = 0;
+  int64_t step = 0;
+  int64_t steps = 0;
+  double training_loss = 0;
+  double examples_per_second = 0;
+
+  bool operator==(const Step&) const = default;
+};
+
+// What was not measured is absent; what is not finite stays so.
+struct Measurement {
+  std::optional<double> training_loss;
+  std::optional<double> training_accuracy;
+  std::optional<double> validation_loss;
+  std::optional<double> validation_accuracy;
+  std::optional<double> test_loss;
+  std::optional<double> test_accuracy;
+
+  bool operator==(const Measurement&) const = default;
+};
+
+struct PhaseSeconds {
+  double train = 0;
+  double evaluate = 0;
+  double snapshot = 0;
+  double stall = 0;
+
+  bool operator==(const PhaseSeconds&) const = default;
+};
+
+struct EpochDone {  // "epoch"
+  int64_t epoch = 0;
+  Measurement measurement;
+  PhaseSeconds seconds;
+  double examples_per_second = 0;
+
+  bool operator==(const EpochDone&) const = default;
+};
+
+struct Snapshot {
+  int64_t epoch = 0;
+  int64_t slab = 0;
+
+  bool operator==(const Snapshot&) const = default;
+};
+
+struct Paused {
+  int64_t epoch = 0;
+
+  bool operator==(const Paused&) const = default;
+};
+
+struct Finished {
+  int64_t epoch = 0;
+
+  bool operator==(const Finished&) const = default;
+};
+
+enum class FailureReason {
+  kException,
+  kOutOfMemory,
+  kNonFiniteLoss,
+  kInvalidSpec,
+  kSourceUnavailable,
+};
+
+// "EXCEPTION", ...
+absl::string_view FailureReasonName(FailureReason reason);
+
+struct Failed {
+  FailureReason reason = FailureReason::kException;
+  std::string message;
+
+  bool operator==(const Failed&) const = default;
+};
+
+using TrainerMessage = std::variant<Ready, Started, Step, EpochDone, Snapshot,
+                                    Paused, Finished, Failed>;
+
+// One JSON object, without '\n'. Texts that are not UTF-8 have their faulty
+// bytes replaced.
+std::string ToJson(const AgentMessage& message);
+std::string ToJson(const TrainerMessage& message);
+
+// Fields that a message does not have are ignored.
+absl::StatusOr<AgentMessage> ParseAgentMessage(absl::string_view json);
+absl::StatusOr<TrainerMessage> ParseTrainerMessage(absl::string_view json);
+
+}  // namespace headstart::worker
