@@ -18,9 +18,7 @@
 # Files are listed one by one. Includes are written from the project's root.
 # `ninja storage/blob/all` builds one folder.
 
-# Designated initialisers leave members out on purpose.
-set(HEADSTART_WARNINGS -Wall -Wextra -Werror -Werror=unused-result
-  -Wno-missing-field-initializers)
+set(HEADSTART_WARNINGS -Wall -Wextra -Werror -Werror=unused-result)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   list(APPEND HEADSTART_WARNINGS -Wthread-safety -Werror=thread-safety)
 endif()

@@ -28,7 +28,7 @@ struct Source {
   std::string checkpoint;
   SourceRole role = SourceRole::kResume;
   int64_t bytes = 0;
-  TensorTable tensors;
+  TensorTable tensors = {};
 
   bool operator==(const Source&) const = default;
 };
@@ -41,7 +41,7 @@ struct Assign {
   int64_t seed = 0;
   int64_t from_epoch = 0;
   int64_t until_epoch = 0;
-  std::vector<Source> sources;
+  std::vector<Source> sources = {};
 
   bool operator==(const Assign&) const = default;
 };
@@ -99,7 +99,7 @@ struct Initialization {
   // How many tensors came from a source.
   int64_t loaded_tensors = 0;
   // Which tensors were drawn.
-  std::vector<std::string> drawn_names;
+  std::vector<std::string> drawn_names = {};
 
   bool operator==(const Initialization&) const = default;
 };
@@ -108,11 +108,11 @@ struct Started {
   std::string run;
   int64_t attempt = 0;
   int64_t slab_bytes = 0;
-  TensorTable tensors;
-  Effective effective;
+  TensorTable tensors = {};
+  Effective effective = {};
   std::string model;
   std::string input_transform;
-  Initialization initialization;
+  Initialization initialization = {};
 
   bool operator==(const Started&) const = default;
 };
@@ -129,12 +129,12 @@ struct Step {
 
 // What was not measured is absent; what is not finite stays so.
 struct Measurement {
-  std::optional<double> training_loss;
-  std::optional<double> training_accuracy;
-  std::optional<double> validation_loss;
-  std::optional<double> validation_accuracy;
-  std::optional<double> test_loss;
-  std::optional<double> test_accuracy;
+  std::optional<double> training_loss = std::nullopt;
+  std::optional<double> training_accuracy = std::nullopt;
+  std::optional<double> validation_loss = std::nullopt;
+  std::optional<double> validation_accuracy = std::nullopt;
+  std::optional<double> test_loss = std::nullopt;
+  std::optional<double> test_accuracy = std::nullopt;
 
   bool operator==(const Measurement&) const = default;
 };
@@ -150,8 +150,8 @@ struct PhaseSeconds {
 
 struct EpochDone {  // "epoch"
   int64_t epoch = 0;
-  Measurement measurement;
-  PhaseSeconds seconds;
+  Measurement measurement = {};
+  PhaseSeconds seconds = {};
   double examples_per_second = 0;
 
   bool operator==(const EpochDone&) const = default;

@@ -24,7 +24,7 @@ enum class TensorRole {
 struct TableEntry {
   std::string name;
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;  // Empty for a scalar.
+  std::vector<int64_t> shape = {};  // Empty for a scalar.
   TensorRole role = TensorRole::kParameter;
   int64_t offset = 0;  // From the slab's begin; a multiple of kTensorAlignment.
   int64_t bytes = 0;   // Of the tensor, without what aligns the next.
