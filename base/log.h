@@ -58,6 +58,10 @@ class LogValue {
       return Value(std::in_place_type<double>, value);
     } else if constexpr (std::convertible_to<T, std::string_view>) {
       return Value(std::in_place_type<std::string_view>, value);
+    } else if constexpr (std::convertible_to<T, absl::string_view>) {
+      const absl::string_view text = value;
+      return Value(std::in_place_type<std::string_view>, text.data(),
+                   text.size());
     } else if constexpr (requires { value.ToString(); }) {
       return Value(std::in_place_type<std::string>, value.ToString());
     } else {
