@@ -1,0 +1,244 @@
+#include "scheduler/search/spec_path.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "google/protobuf/message.h"
+#include "google/protobuf/util/json_util.h"
+
+#include "base/check.h"
+
+namespace headstart::scheduler {
+namespace {
+
+using ::google::protobuf::Descriptor;
+using ::google::protobuf::EnumValueDescriptor;
+using ::google::protobuf::FieldDescriptor;
+using ::google::protobuf::Message;
+using ::google::protobuf::OneofDescriptor;
+using ::google::protobuf::Reflection;
+using ::google::protobuf::Value;
+
+std::string FieldNames(const Descriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < type.field_count(); ++i) {
+    names.push_back(type.field(i)->name());
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+std::string EnumNames(const FieldDescriptor& field) {
+  std::vector<std::string> names;
+  for (int i = 0; i < field.enum_type()->value_count(); ++i) {
+    const EnumValueDescriptor& value = *field.enum_type()->value(i);
+    if (value.number() != 0) names.push_back(value.name());
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+std::string Json(const Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const auto status =
+      google::protobuf::util::MessageToJsonString(message, &json, options);
+  HS_CHECK(status.ok()) << status.ToString();
+  return json;
+}
+
+absl::Status DoesNotFit(const Value& value, absl::string_view allowed) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(Json(value), " does not fit; the field takes ", allowed,
+                   "."));
+}
+
+}  // namespace
+
+absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view path,
+                                        const v1::TrainingSpec& base) {
+  SpecPath found;
+  found.path_ = std::string(path);
+  const Message* holder = &base;
+  std::string walked;  // The path so far.
+  const std::vector<std::string> names = absl::StrSplit(path, '.');
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Descriptor& type = *holder->GetDescriptor();
+    const FieldDescriptor* field = type.FindFieldByName(names[i]);
+    if (field == nullptr) {
+      const std::string where = walked.empty() ? "training" : walked;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", path, "\" names no field: ", where,
+          type.field_count() == 0
+              ? " has no fields."
+              : absl::StrCat(" has ", FieldNames(type), ".")));
+    }
+    const OneofDescriptor* oneof = field->real_containing_oneof();
+    if (oneof != nullptr) {
+      const FieldDescriptor* set =
+          holder->GetReflection()->GetOneofFieldDescriptor(*holder, oneof);
+      if (set != field) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "\"", path, "\" lies in another kind than training.", walked,
+            " has, which is ", set == nullptr ? "none" : set->name(),
+            ". Set training.", walked, ".", names[i],
+            ", or search a field of that kind."));
+      }
+    }
+    if (i + 1 == names.size()) {
+      found.field_ = field;
+      break;
+    }
+    absl::StrAppend(&walked, walked.empty() ? "" : ".", names[i]);
+    if (field->type() != FieldDescriptor::TYPE_MESSAGE ||
+        field->is_repeated()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", path, "\" names no field: ", walked, " has no fields."));
+    }
+    found.parents_.push_back(field);
+    holder = &holder->GetReflection()->GetMessage(*holder, field);
+  }
+  if (found.field_->is_repeated() ||
+      found.field_->type() == FieldDescriptor::TYPE_STRING) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", path, "\" cannot be searched; numbers, bools, enums and "
+        "messages can. Search the message around it with a choice."));
+  }
+  return found;
+}
+
+SpecPath::Type SpecPath::type() const {
+  switch (field_->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return Type::kDouble;
+    case FieldDescriptor::CPPTYPE_INT64:
+      return Type::kInteger;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return Type::kBool;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return Type::kEnum;
+    default:
+      return Type::kMessage;
+  }
+}
+
+absl::string_view SpecPath::TypeText() const {
+  switch (type()) {
+    case Type::kDouble:
+      return "a double field";
+    case Type::kInteger:
+      return "an integer field";
+    case Type::kBool:
+      return "a bool field";
+    case Type::kEnum:
+      return "an enum field";
+    case Type::kMessage:
+      break;
+  }
+  return "a message field";
+}
+
+void SpecPath::SetDouble(v1::TrainingSpec& spec, double value) const {
+  Message& holder = Holder(spec);
+  holder.GetReflection()->SetDouble(&holder, field_, value);
+}
+
+void SpecPath::SetInteger(v1::TrainingSpec& spec, int64_t value) const {
+  Message& holder = Holder(spec);
+  holder.GetReflection()->SetInt64(&holder, field_, value);
+}
+
+absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
+                               const Value& value) const {
+  Message& holder = Holder(spec);
+  const Reflection& reflection = *holder.GetReflection();
+  switch (type()) {
+    case Type::kDouble:
+      if (!value.has_number_value()) return DoesNotFit(value, "a number");
+      reflection.SetDouble(&holder, field_, value.number_value());
+      return absl::OkStatus();
+    case Type::kInteger: {
+      const double number = value.number_value();
+      if (!value.has_number_value() || std::floor(number) != number ||
+          std::abs(number) > 9007199254740992.0) {
+        return DoesNotFit(value, "a whole number");
+      }
+      reflection.SetInt64(&holder, field_, static_cast<int64_t>(number));
+      return absl::OkStatus();
+    }
+    case Type::kBool:
+      if (!value.has_bool_value()) return DoesNotFit(value, "true or false");
+      reflection.SetBool(&holder, field_, value.bool_value());
+      return absl::OkStatus();
+    case Type::kEnum: {
+      const EnumValueDescriptor* named =
+          field_->enum_type()->FindValueByName(value.string_value());
+      if (named == nullptr || named->number() == 0) {
+        return DoesNotFit(value, EnumNames(*field_));
+      }
+      reflection.SetEnum(&holder, field_, named);
+      return absl::OkStatus();
+    }
+    case Type::kMessage:
+      break;
+  }
+  if (!value.has_struct_value()) {
+    return DoesNotFit(value, absl::StrCat("a message with ",
+                                          FieldNames(*field_->message_type())));
+  }
+  Message& message = *reflection.MutableMessage(&holder, field_);
+  message.Clear();
+  const auto status =
+      google::protobuf::util::JsonStringToMessage(Json(value), &message);
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Json(value), " does not fit: ",
+        absl::string_view(status.message().data(), status.message().size()),
+        ". The field has ", FieldNames(*field_->message_type()), "."));
+  }
+  return absl::OkStatus();
+}
+
+std::string SpecPath::Text(const v1::TrainingSpec& spec) const {
+  const Message& holder = Holder(spec);
+  const Reflection& reflection = *holder.GetReflection();
+  switch (type()) {
+    case Type::kDouble:
+      return DoubleText(reflection.GetDouble(holder, field_));
+    case Type::kInteger:
+      return absl::StrCat(reflection.GetInt64(holder, field_));
+    case Type::kBool:
+      return reflection.GetBool(holder, field_) ? "true" : "false";
+    case Type::kEnum:
+      return reflection.GetEnum(holder, field_)->name();
+    case Type::kMessage:
+      break;
+  }
+  return Json(reflection.GetMessage(holder, field_));
+}
+
+Message& SpecPath::Holder(v1::TrainingSpec& spec) const {
+  Message* holder = &spec;
+  for (const FieldDescriptor* parent : parents_) {
+    holder = holder->GetReflection()->MutableMessage(holder, parent);
+  }
+  return *holder;
+}
+
+const Message& SpecPath::Holder(const v1::TrainingSpec& spec) const {
+  const Message* holder = &spec;
+  for (const FieldDescriptor* parent : parents_) {
+    holder = &holder->GetReflection()->GetMessage(*holder, parent);
+  }
+  return *holder;
+}
+
+std::string DoubleText(double value) {
+  char buffer[40];
+  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  return std::string(buffer, result.ptr);
+}
+
+}  // namespace headstart::scheduler

@@ -1,0 +1,62 @@
+// A dotted path such as optimizer.adam.learning_rate, as a field of
+// TrainingSpec: found, checked, written and read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/struct.pb.h"
+
+#include "headstart/v1/training_spec.pb.h"
+
+namespace headstart::scheduler {
+
+// One field of TrainingSpec that can be searched. Immutable.
+class SpecPath {
+ public:
+  // The kinds of values a field can take.
+  enum class Type { kDouble, kInteger, kBool, kEnum, kMessage };
+
+  // The field that `path` names. It must not lie in another kind than the one
+  // `base` has where it passes a oneof (optimizer.sgd where `base` has adam).
+  // InvalidArgument says which part of the path is wrong and what exists there.
+  static absl::StatusOr<SpecPath> Find(absl::string_view path,
+                                       const v1::TrainingSpec& base);
+
+  const std::string& path() const { return path_; }
+  Type type() const;
+  // Such as "a double field", for messages.
+  absl::string_view TypeText() const;
+
+  // The writers below set the field in a spec that has the kinds of `base`.
+  void SetDouble(v1::TrainingSpec& spec, double value) const;    // kDouble.
+  void SetInteger(v1::TrainingSpec& spec, int64_t value) const;  // kInteger.
+  // Any type, from its JSON form. InvalidArgument says what the field takes.
+  absl::Status SetJson(v1::TrainingSpec& spec,
+                       const google::protobuf::Value& value) const;
+
+  // The field's value as it stands in YAML or JSON, such as 0.0132, PER_STEP or
+  // {"xavier_normal":{}}. Equal values have equal texts.
+  std::string Text(const v1::TrainingSpec& spec) const;
+
+ private:
+  SpecPath() = default;
+
+  // The message that holds the field.
+  google::protobuf::Message& Holder(v1::TrainingSpec& spec) const;
+  const google::protobuf::Message& Holder(const v1::TrainingSpec& spec) const;
+
+  std::string path_;
+  std::vector<const google::protobuf::FieldDescriptor*> parents_;
+  const google::protobuf::FieldDescriptor* field_ = nullptr;
+};
+
+// The shortest text that reads back as the same double.
+std::string DoubleText(double value);
+
+}  // namespace headstart::scheduler
