@@ -1,0 +1,523 @@
+#include "storage/pack/pack_store.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "storage/blob/verifying_blob_store.h"
+
+namespace headstart::storage {
+namespace {
+
+// Uploads written together, unless the first alone is larger.
+constexpr int64_t kGroupBytesMax = int64_t{64} << 20;
+
+// Bytes that a rewrite moves while other writers wait.
+constexpr int64_t kMoveBytesMax = int64_t{8} << 20;
+
+int64_t RecordBytes(const BlobLocation& location) {
+  return kRecordHeaderBytes + location.stored_size;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PackStore>> PackStore::Open(
+    PackStoreOptions options, const Clock& clock) {
+  HS_RETURN_IF_ERROR(MakeFolders(absl::StrCat(options.folder, "/packs")));
+  HS_ASSIGN_OR_RETURN(
+      auto index,
+      RocksdbPackIndex::Open(absl::StrCat(options.folder, "/index")));
+  std::unique_ptr<PackStore> store(
+      new PackStore(std::move(options), clock, std::move(index)));
+  MutexLock lock(&store->write_mu_);
+  HS_RETURN_IF_ERROR(store->Recover());
+  return store;
+}
+
+PackStore::PackStore(PackStoreOptions options, const Clock& clock,
+                     std::unique_ptr<RocksdbPackIndex> index)
+    : options_(std::move(options)),
+      clock_(clock),
+      open_time_(clock.Monotonic()),
+      index_(std::move(index)) {}
+
+absl::Status PackStore::PutAll(absl::Span<const Blob> blobs) {
+  std::vector<Digest> digests;
+  digests.reserve(blobs.size());
+  for (const Blob& blob : blobs) {
+    HS_RETURN_IF_ERROR(CheckBlob(blob));
+    digests.push_back(blob.digest);
+  }
+  HS_ASSIGN_OR_RETURN(const std::vector<int64_t> stored, TouchStored(digests));
+  Upload upload;
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    if (stored[i] != kMissing) continue;
+    upload.records.push_back(MakeRecord(blobs[i].digest, blobs[i].bytes));
+    upload.bytes += upload.records.back().bytes();
+  }
+  if (upload.records.empty()) return absl::OkStatus();
+
+  {
+    MutexLock lock(&mu_);
+    queue_.push_back(&upload);
+    mu_.Await([&] {
+      mu_.AssertHeld();
+      return upload.done || (!writing_ && queue_.front() == &upload);
+    });
+    if (upload.done) return upload.result;
+    writing_ = true;
+  }
+  WriteGroup();
+  return upload.result;
+}
+
+absl::StatusOr<absl::Cord> PackStore::Get(const Digest& digest) const {
+  std::optional<BlobLocation> tried;
+  while (true) {
+    HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digest));
+    if (!location.has_value()) break;
+    auto read = ReadRecord(PackPath(PacksFolder(), location->pack),
+                           location->offset);
+    if (read.ok() && read->record.header.digest != digest) {
+      read = absl::DataLossError(
+          absl::StrCat("pack ", location->pack, " at ", location->offset,
+                       " holds another blob."));
+    }
+    if (read.ok()) return std::move(read->raw);
+    if (!absl::IsDataLoss(read.status()) && !absl::IsNotFound(read.status())) {
+      return Annotate(read.status(), digest.ToString());
+    }
+    // It may just have been moved, and its old pack deleted: look again.
+    if (tried == location) Quarantine(digest, *location, read.status());
+    tried = location;
+  }
+  HS_ASSIGN_OR_RETURN(const auto found, index_->FindQuarantined(digest));
+  if (found.has_value()) {
+    return absl::DataLossError(absl::StrCat(
+        "blob ", digest.ToString(), " is damaged and in quarantine: ", *found));
+  }
+  return absl::NotFoundError(
+      absl::StrCat("blob ", digest.ToString(), " is not stored."));
+}
+
+absl::StatusOr<std::vector<Digest>> PackStore::FindMissing(
+    absl::Span<const Digest> digests) {
+  HS_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, TouchStored(digests));
+  std::vector<Digest> missing;
+  for (size_t i = 0; i < digests.size(); ++i) {
+    if (sizes[i] == kMissing) missing.push_back(digests[i]);
+  }
+  return missing;
+}
+
+absl::StatusOr<std::vector<int64_t>> PackStore::Touch(
+    absl::Span<const Digest> digests) {
+  return TouchStored(digests);
+}
+
+absl::StatusOr<std::vector<int64_t>> PackStore::TouchStored(
+    absl::Span<const Digest> digests) {
+  // First the touch, then the look: a Remove that comes between sees the touch
+  // and leaves the blob, one that came before has marked it as leaving.
+  std::vector<bool> leaving;
+  {
+    const absl::Duration now = clock_.Monotonic();
+    MutexLock lock(&mu_);
+    for (const Digest& digest : digests) {
+      touched_[digest] = now;
+      leaving.push_back(leaving_.contains(digest));
+    }
+  }
+  std::vector<int64_t> sizes;
+  sizes.reserve(digests.size());
+  for (size_t i = 0; i < digests.size(); ++i) {
+    sizes.push_back(kMissing);
+    if (leaving[i]) continue;
+    HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digests[i]));
+    if (location.has_value()) sizes.back() = location->raw_size;
+  }
+  return sizes;
+}
+
+void PackStore::WriteGroup() {
+  std::vector<Upload*> group;
+  std::vector<Write> writes;
+  {
+    MutexLock lock(&mu_);
+    int64_t bytes = 0;
+    for (Upload* upload : queue_) {
+      if (!group.empty() && bytes + upload->bytes > kGroupBytesMax) break;
+      bytes += upload->bytes;
+      group.push_back(upload);
+    }
+  }
+  for (Upload* upload : group) {
+    for (const Record& record : upload->records) writes.push_back({&record});
+  }
+  absl::Status result;
+  {
+    MutexLock lock(&write_mu_);
+    result = WriteRecords(writes, options_.free_bytes_floor);
+  }
+  MutexLock lock(&mu_);
+  queue_.erase(queue_.begin(), queue_.begin() + group.size());
+  for (Upload* upload : group) {
+    upload->result = result;
+    upload->done = true;
+  }
+  writing_ = false;
+}
+
+absl::Status PackStore::WriteRecords(absl::Span<const Write> writes,
+                                     int64_t floor) {
+  std::vector<Write> chosen;
+  absl::flat_hash_set<Digest> seen;
+  int64_t bytes = 0;
+  for (const Write& write : writes) {
+    const Digest& digest = write.record->header.digest;
+    HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digest));
+    const bool wanted = write.from != nullptr ? location == *write.from
+                                              : !location.has_value();
+    if (!wanted || !seen.insert(digest).second) continue;
+    chosen.push_back(write);
+    bytes += write.record->bytes();
+  }
+  if (chosen.empty()) return absl::OkStatus();
+  HS_RETURN_IF_ERROR(CheckRoom(bytes, floor));
+  HS_RETURN_IF_ERROR(PrepareWriter(bytes));
+
+  absl::Cord appended;
+  PackIndexBatch batch;
+  int64_t offset = writer_->end();
+  for (const Write& write : chosen) {
+    const RecordHeader& header = write.record->header;
+    appended.Append(EncodeRecordHeader(header));
+    appended.Append(write.record->stored);
+    batch.stored.push_back({header.digest,
+                            {.pack = writer_->pack(),
+                             .offset = offset,
+                             .stored_size = header.stored_size,
+                             .raw_size = header.raw_size}});
+    offset += write.record->bytes();
+  }
+  batch.pack_ends.push_back({writer_->pack(), offset});
+  HS_RETURN_IF_ERROR(writer_->Append(appended));
+  writer_->Sync();
+  index_->Apply(batch);
+
+  MutexLock lock(&mu_);
+  packs_[writer_->pack()].bytes = offset;
+  packs_[writer_->pack()].live_bytes += bytes;
+  for (const Write& write : chosen) {
+    if (write.from == nullptr) continue;
+    packs_[write.from->pack].live_bytes -= write.record->bytes();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PackStore::PrepareWriter(int64_t bytes) {
+  if (writer_ != nullptr && writer_->end() > kPackHeaderBytes &&
+      writer_->end() + bytes > options_.pack_bytes_max) {
+    writer_.reset();
+  }
+  if (writer_ == nullptr) {
+    HS_ASSIGN_OR_RETURN(
+        writer_, PackWriter::Create(PacksFolder(), next_pack_, options_.sync));
+    ++next_pack_;
+    MutexLock lock(&mu_);
+    packs_[writer_->pack()].bytes = writer_->end();
+  }
+  MutexLock lock(&mu_);
+  active_pack_ = writer_->pack();
+  return absl::OkStatus();
+}
+
+absl::Status PackStore::CheckRoom(int64_t bytes) const {
+  return CheckRoom(bytes, options_.free_bytes_floor);
+}
+
+absl::Status PackStore::CheckRoom(int64_t bytes, int64_t floor) const {
+  HS_ASSIGN_OR_RETURN(const int64_t free_bytes, FreeBytes(options_.folder));
+  if (free_bytes - bytes >= floor) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      options_.folder, ": ", bytes, " bytes more would leave ",
+      std::max<int64_t>(0, free_bytes - bytes), " free, below the floor of ",
+      floor, ". Free space on that disk, or delete what is no longer needed."));
+}
+
+absl::Status PackStore::ForEachBlob(
+    absl::FunctionRef<void(const Digest&, const BlobLocation&)> visit) const {
+  return index_->ForEach(visit);
+}
+
+std::vector<PackUsage> PackStore::Packs() const {
+  MutexLock lock(&mu_);
+  std::vector<PackUsage> usage;
+  for (const auto& [pack, state] : packs_) {
+    usage.push_back({.pack = pack,
+                     .bytes = state.bytes,
+                     .live_bytes = state.live_bytes,
+                     .active = pack == active_pack_});
+  }
+  return usage;
+}
+
+absl::StatusOr<int64_t> PackStore::Remove(absl::Span<const Digest> digests,
+                                          absl::Duration grace) {
+  MutexLock write_lock(&write_mu_);
+  PackIndexBatch batch;
+  {
+    const absl::Duration cutoff = clock_.Monotonic() - grace;
+    MutexLock lock(&mu_);
+    if (open_time_ >= cutoff) return 0;
+    absl::erase_if(touched_, [&](const auto& item) {
+      return item.second < cutoff;
+    });
+    for (const Digest& digest : digests) {
+      if (touched_.contains(digest)) continue;
+      batch.removed.push_back(digest);
+      leaving_.insert(digest);
+    }
+  }
+  std::map<int64_t, int64_t> died;
+  absl::Status found;
+  for (const Digest& digest : batch.removed) {
+    const auto location = index_->Find(digest);
+    if (!location.ok()) found = location.status();
+    if (!location.ok() || !location->has_value()) continue;
+    died[(*location)->pack] += RecordBytes(**location);
+  }
+  if (found.ok() && !batch.removed.empty()) index_->Apply(batch);
+
+  MutexLock lock(&mu_);
+  leaving_.clear();
+  HS_RETURN_IF_ERROR(found);
+  int64_t died_bytes = 0;
+  for (const auto& [pack, bytes] : died) {
+    packs_[pack].live_bytes -= bytes;
+    died_bytes += bytes;
+  }
+  return died_bytes;
+}
+
+absl::StatusOr<int64_t> PackStore::Rewrite(int64_t pack) {
+  int64_t bytes = 0;
+  int64_t live_bytes = 0;
+  {
+    MutexLock write_lock(&write_mu_);
+    if (writer_ != nullptr && writer_->pack() == pack) writer_.reset();
+    MutexLock lock(&mu_);
+    const auto it = packs_.find(pack);
+    if (it == packs_.end()) {
+      return absl::NotFoundError(absl::StrCat("there is no pack ", pack, "."));
+    }
+    if (active_pack_ == pack) active_pack_ = 0;
+    bytes = it->second.bytes;
+    live_bytes = it->second.live_bytes;
+  }
+  std::vector<std::pair<Digest, BlobLocation>> records;
+  if (live_bytes > 0) {
+    HS_RETURN_IF_ERROR(index_->ForEach(
+        [&](const Digest& digest, const BlobLocation& location) {
+          if (location.pack == pack) records.push_back({digest, location});
+        }));
+    std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) {
+      return a.second.offset < b.second.offset;
+    });
+  }
+  absl::Span<const std::pair<Digest, BlobLocation>> rest = records;
+  while (!rest.empty()) {
+    size_t count = 0;
+    int64_t moved_bytes = 0;
+    do {
+      moved_bytes += RecordBytes(rest[count++].second);
+    } while (count < rest.size() &&
+             moved_bytes + RecordBytes(rest[count].second) <= kMoveBytesMax);
+    HS_RETURN_IF_ERROR(MoveRecords(pack, rest.first(count)));
+    rest.remove_prefix(count);
+  }
+  MutexLock write_lock(&write_mu_);
+  HS_RETURN_IF_ERROR(DeletePack(pack));
+  return bytes - live_bytes;
+}
+
+absl::Status PackStore::MoveRecords(
+    int64_t pack, absl::Span<const std::pair<Digest, BlobLocation>> records) {
+  std::vector<Record> moved;
+  moved.reserve(records.size());  // `writes` points into it.
+  std::vector<Write> writes;
+  for (const auto& [digest, location] : records) {
+    auto read = ReadRecord(PackPath(PacksFolder(), pack), location.offset);
+    if (read.ok() && read->record.header.digest == digest) {
+      moved.push_back(std::move(read->record));
+      writes.push_back({&moved.back(), &location});
+    } else if (read.ok() || absl::IsDataLoss(read.status()) ||
+               absl::IsNotFound(read.status())) {
+      Quarantine(digest, location, read.status());
+    } else {
+      return read.status();
+    }
+  }
+  MutexLock lock(&write_mu_);
+  return WriteRecords(writes, options_.free_bytes_floor / 2);
+}
+
+absl::Status PackStore::DeletePack(int64_t pack) {
+  // The file first: an entry without its file is dropped by Open, but a file
+  // without its entry would be read as new records.
+  HS_RETURN_IF_ERROR(RemoveFile(PackPath(PacksFolder(), pack)));
+  HS_RETURN_IF_ERROR(SyncFolder(PacksFolder()));
+  PackIndexBatch batch;
+  batch.removed_packs.push_back(pack);
+  index_->Apply(batch);
+  MutexLock lock(&mu_);
+  packs_.erase(pack);
+  return absl::OkStatus();
+}
+
+void PackStore::Quarantine(const Digest& digest, const BlobLocation& location,
+                           const absl::Status& found) const {
+  MutexLock write_lock(&write_mu_);
+  const auto now = index_->Find(digest);
+  if (!now.ok() || *now != location) return;  // Removed or moved meanwhile.
+  HS_LOG(kError, "blob damaged, put in quarantine blob={} found=\"{}\"", digest,
+         found);
+  PackIndexBatch batch;
+  batch.quarantined.push_back({digest, std::string(found.message())});
+  index_->Apply(batch);
+  MutexLock lock(&mu_);
+  packs_[location.pack].live_bytes -= RecordBytes(location);
+}
+
+std::string PackStore::PacksFolder() const {
+  return absl::StrCat(options_.folder, "/packs");
+}
+
+absl::Status PackStore::Recover() {
+  HS_ASSIGN_OR_RETURN(const auto ends, index_->PackEnds());
+  {
+    MutexLock lock(&mu_);
+    for (const auto& [pack, end] : ends) packs_[pack].bytes = end;
+    HS_RETURN_IF_ERROR(index_->ForEach(
+        [&](const Digest&, const BlobLocation& location) {
+          mu_.AssertHeld();
+          packs_[location.pack].live_bytes += RecordBytes(location);
+        }));
+  }
+  std::map<int64_t, int64_t> files;  // Number to indexed end.
+  std::error_code error;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(PacksFolder(), error)) {
+    int64_t pack = 0;
+    if (entry.path().extension() != ".pack" ||
+        !absl::SimpleAtoi(entry.path().stem().string(), &pack)) {
+      HS_LOG(kWarning, "file among the packs is none, it is left alone path={}",
+             entry.path().string());
+      continue;
+    }
+    const auto end = ends.find(pack);
+    files[pack] = end == ends.end() ? 0 : end->second;
+  }
+  if (error) {
+    return ErrnoStatus(error.value(), absl::StrCat("listing ", PacksFolder()));
+  }
+  if (!files.empty()) next_pack_ = files.rbegin()->first + 1;
+  if (!ends.empty()) {
+    next_pack_ = std::max(next_pack_, ends.rbegin()->first + 1);
+  }
+  for (const auto& [pack, indexed_end] : files) {
+    HS_RETURN_IF_ERROR(Annotate(RecoverPack(pack, indexed_end),
+                                PackPath(PacksFolder(), pack)));
+  }
+  for (const auto& [pack, end] : ends) {
+    if (files.contains(pack)) continue;
+    int64_t live_bytes = 0;
+    {
+      MutexLock lock(&mu_);
+      live_bytes = packs_[pack].live_bytes;
+    }
+    if (live_bytes > 0) {
+      HS_LOG(kError, "pack is gone, its blobs are lost pack={} bytes={}", pack,
+             live_bytes);
+    } else {
+      HS_RETURN_IF_ERROR(DeletePack(pack));  // A crash came between its steps.
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PackStore::RecoverPack(int64_t pack, int64_t indexed_end) {
+  const std::string path = PackPath(PacksFolder(), pack);
+  std::error_code error;
+  const int64_t size = std::filesystem::file_size(path, error);
+  if (error) return ErrnoStatus(error.value(), "reading its size");
+  HS_ASSIGN_OR_RETURN(const bool has_header, HasPackHeader(path, pack));
+  if (indexed_end == 0 && !has_header) {
+    // Begun, and the process ended before anything was in it.
+    HS_LOG(kWarning, "empty pack removed pack={} bytes={}", pack, size);
+    return DeletePack(pack);
+  }
+  if (size < indexed_end || !has_header) {
+    HS_LOG(kError,
+           "pack is shorter than it was or damaged at its start, it is read "
+           "but not appended to pack={} bytes={} indexed_bytes={}",
+           pack, size, indexed_end);
+    return absl::OkStatus();
+  }
+  PackIndexBatch batch;
+  int64_t added_bytes = 0;
+  const int64_t scan_from = std::max(indexed_end, kPackHeaderBytes);
+  absl::flat_hash_set<Digest> seen;
+  absl::Status found;
+  HS_ASSIGN_OR_RETURN(
+      const int64_t end,
+      ScanRecords(path, scan_from,
+                  [&](int64_t offset, const RecordHeader& header) {
+                    const auto location = index_->Find(header.digest);
+                    if (!location.ok()) found = location.status();
+                    if (!location.ok() || location->has_value() ||
+                        !seen.insert(header.digest).second) {
+                      return;
+                    }
+                    batch.stored.push_back({header.digest,
+                                            {.pack = pack,
+                                             .offset = offset,
+                                             .stored_size = header.stored_size,
+                                             .raw_size = header.raw_size}});
+                    added_bytes += kRecordHeaderBytes + header.stored_size;
+                  }));
+  HS_RETURN_IF_ERROR(found);
+  if (end < size) {
+    HS_LOG(kWarning, "torn end of a pack cut off pack={} bytes={} kept_bytes={}",
+           pack, size, end);
+    std::filesystem::resize_file(path, end, error);
+    if (error) return ErrnoStatus(error.value(), "cutting its torn end");
+  }
+  HS_ASSIGN_OR_RETURN(
+      auto writer,
+      PackWriter::Open(PacksFolder(), pack, end, options_.sync));
+  if (end != indexed_end) {
+    // A process that was killed may have left them unsynced.
+    writer->Sync();
+    batch.pack_ends.push_back({pack, end});
+    index_->Apply(batch);
+    HS_LOG(kInfo, "records found after a crash pack={} records={} bytes={}",
+           pack, batch.stored.size(), added_bytes);
+  }
+  MutexLock lock(&mu_);
+  packs_[pack].bytes = end;
+  packs_[pack].live_bytes += added_bytes;
+  if (pack + 1 == next_pack_ && end < options_.pack_bytes_max) {
+    writer_ = std::move(writer);
+    active_pack_ = pack;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace headstart::storage
