@@ -1,5 +1,6 @@
 #include "base/net/telemetry.h"
 
+#include <netinet/in.h>
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
@@ -7,7 +8,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -16,10 +17,13 @@
 #include <fstream>
 #include <map>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mutex.h"
@@ -81,6 +85,28 @@ double OpenFileCount() {
     ++count;
   }
   return count;
+}
+
+// Opens a connection to a port of the loopback interface, and closes it.
+void Touch(const ListenAddress& address) {
+  sockaddr_in v4 = {};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(static_cast<uint16_t>(address.port));
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6 = {};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = v4.sin_port;
+  v6.sin6_addr = in6addr_loopback;
+  const bool is_v4 = address.host == "127.0.0.1";
+  const int connection =
+      socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connection < 0) return;
+  // Whether it succeeds does not matter.
+  (void)connect(connection,
+                is_v4 ? reinterpret_cast<const sockaddr*>(&v4)
+                      : reinterpret_cast<const sockaddr*>(&v6),
+                is_v4 ? sizeof(v4) : sizeof(v6));
+  close(connection);
 }
 
 }  // namespace
@@ -172,6 +198,19 @@ Telemetry::~Telemetry() {
       HS_LOG(kWarning, "endpoint file stays error={}", removed);
     }
   }
+  if (exposer_ == nullptr) return;
+  // The HTTP server looks whether it should stop when a connection comes, and
+  // otherwise every two seconds, which is long for the end of a program.
+  StopEvent stopped;
+  std::thread hurry([&] {
+    const ListenAddress address = ListenAddress::Parse(endpoint_).value();
+    while (!Clock::Real().WaitFor(absl::Milliseconds(5), stopped)) {
+      Touch(address);
+    }
+  });
+  exposer_.reset();
+  stopped.Stop();
+  hurry.join();
 }
 
 prometheus::Counter& Telemetry::AddCounter(const std::string& name,

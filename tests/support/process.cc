@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -50,6 +51,22 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// This process's environment, with `changes` in place of their names' values.
+std::vector<std::string> Environment(const std::vector<std::string>& changes) {
+  const auto name = [](absl::string_view entry) {
+    return entry.substr(0, entry.find('='));
+  };
+  std::vector<std::string> environment = changes;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const bool changed = std::any_of(changes.begin(), changes.end(),
+                                     [&](const std::string& change) {
+                                       return name(change) == name(*entry);
+                                     });
+    if (!changed) environment.push_back(*entry);
+  }
+  return environment;
+}
+
 std::string LastBytes(std::string text) {
   if (text.size() > kTailBytes) text.erase(0, text.size() - kTailBytes);
   return text;
@@ -85,13 +102,11 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(
   posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), kFlags, 0644);
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), kFlags, 0644);
 
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    options.environment.push_back(*entry);
-  }
+  std::vector<std::string> environment = Environment(options.environment);
   pid_t pid = 0;
   const int error = posix_spawn(&pid, program.c_str(), &actions, nullptr,
                                 Pointers(options.command).data(),
-                                Pointers(options.environment).data());
+                                Pointers(environment).data());
   if (error != 0) {
     return ErrnoStatus(error, absl::StrCat("starting ", program));
   }

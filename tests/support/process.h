@@ -23,7 +23,7 @@ struct ProcessOptions {
   // stderr() below.
   std::string folder;
 
-  // NAME=value, added to the test's own environment.
+  // NAME=value: changes to the test's own environment.
   std::vector<std::string> environment;
 };
 
