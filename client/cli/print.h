@@ -1,0 +1,104 @@
+// Where answers go, and what they look like there: tables for people, JSON
+// lines for programs.
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include <iosfwd>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace headstart::client {
+
+// Rows under headings; columns are as wide as their widest cell.
+//
+//   NAME              STATE      EPOCH  OBJECTIVE
+//   studies/1/trials/4  SUCCEEDED      9    97.88 %
+class Table {
+ public:
+  enum class Align { kLeft, kRight };
+  struct Column {
+    std::string heading;
+    Align align = Align::kLeft;
+  };
+
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  // As many cells as there are columns. Control characters become "?".
+  void Add(std::vector<std::string> cells);
+
+  bool empty() const { return rows_.empty(); }
+  // Lines without a newline at their end or spaces before it.
+  std::vector<std::string> Lines() const;
+
+ private:
+  const std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// "name:   value" lines, values aligned.
+std::vector<std::string> FieldLines(
+    const std::vector<std::pair<std::string, std::string>>& fields);
+
+// The message's JSON form in one line, field names as in the proto, fields
+// without presence always there.
+std::string ToJsonLine(const google::protobuf::Message& message);
+
+struct PrinterOptions {
+  // Both outlive the printer.
+  std::ostream* out = nullptr;
+  std::ostream* error = nullptr;
+  bool out_is_terminal = false;
+  bool error_is_terminal = false;
+  bool json = false;   // JSON lines instead of tables.
+  bool quiet = false;  // No tables and no progress.
+};
+
+// What a command says, sorted by who reads it.
+//
+// Results are what a script captures: they always go to stdout. Tables and
+// progress are for people: they go to stdout when that is a terminal, to stderr
+// otherwise, and nowhere when quiet or when results are JSON (progress then
+// still goes to stderr).
+//
+// One thread at a time.
+class Printer {
+ public:
+  explicit Printer(PrinterOptions options) : options_(options) {}
+
+  bool json() const { return options_.json; }
+
+  // Whether Redraw replaces what it wrote before.
+  bool is_live() const;
+
+  void Result(absl::string_view line);
+  void Json(const google::protobuf::Message& message);
+
+  void Show(const Table& table) { Show(table.Lines()); }
+  void Show(const std::vector<std::string>& lines);
+
+  // One line about what goes on. On its own line, above what Redraw wrote.
+  void Progress(absl::string_view line);
+
+  // Shows `lines` where the last Redraw's were; terminals only, and lines are
+  // cut at the terminal's width.
+  void Redraw(const std::vector<std::string>& lines);
+
+  // Leaves what was drawn as it is; the next Redraw starts below it.
+  void KeepDrawn();
+
+  // One line on stderr, always.
+  void Error(absl::string_view line);
+
+ private:
+  std::ostream& people() const;
+  void EraseDrawn();
+
+  const PrinterOptions options_;
+  std::vector<std::string> drawn_;
+};
+
+}  // namespace headstart::client
