@@ -89,7 +89,8 @@ function(headstart_test name)
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
   add_test(NAME ${folder}/${name} COMMAND ${target})
   set_tests_properties(${folder}/${name} PROPERTIES
-    LABELS "${arg_LABELS}" TIMEOUT 300)
+    LABELS "${arg_LABELS}" TIMEOUT 300
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt")
 endfunction()
 
 function(headstart_process_test name label script)
