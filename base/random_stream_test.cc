@@ -109,7 +109,7 @@ TEST(RandomStreamTest, UniformIntReachesEveryValueEquallyOften) {
   RandomStream stream(2);
   std::vector<int> counts(6);
   for (int i = 0; i < kCount; ++i) ++counts.at(stream.UniformInt(6));
-  for (const int count : counts) EXPECT_NEAR(count, kCount / 6, 500);
+  for (const int count : counts) EXPECT_NEAR(count, kCount / 6.0, 500);
 }
 
 TEST(RandomStreamTest, UniformIntTakesTheEndsOfItsRange) {

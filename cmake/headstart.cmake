@@ -64,8 +64,12 @@ function(headstart_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SRCS;DEPS")
   _headstart_refuse_unknown(${name})
   _headstart_executable(${name} "${arg_SRCS}" "${arg_DEPS}")
+  # A bundle carries the libraries in lib/ beside bin/. The old kind of tag
+  # also serves the libraries that those need in turn.
   set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
+    BUILD_RPATH "\$ORIGIN/../lib")
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
 endfunction()
 
 function(headstart_test name)

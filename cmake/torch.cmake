@@ -9,8 +9,10 @@ set(HEADSTART_TORCH_DIR "$ENV{HEADSTART_TORCH_DIR}" CACHE PATH
 set(torch_core ${HEADSTART_TORCH_DIR}/include/ATen/core/Tensor.h)
 set(torch_cpu ${HEADSTART_TORCH_DIR}/lib/libtorch_cpu.so)
 if(NOT HEADSTART_TORCH_DIR OR NOT EXISTS ${torch_core} OR NOT EXISTS ${torch_cpu})
+  set(torch_dir "${HEADSTART_TORCH_DIR}")
+  unset(HEADSTART_TORCH_DIR CACHE)  # The next try reads the environment again.
   message(FATAL_ERROR
-    "HEADSTART_TORCH_DIR is \"${HEADSTART_TORCH_DIR}\": there is no torch "
+    "HEADSTART_TORCH_DIR is \"${torch_dir}\": there is no torch "
     "package (include/ATen/core/Tensor.h and lib/libtorch_cpu.so). Do one of:\n"
     " - run deploy/quickstart.sh or tests/run.sh, which install one;\n"
     " - pip install --no-deps torch==2.11.0 nvidia-cuda-runtime==13.0.96 "

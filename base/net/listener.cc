@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -42,6 +43,10 @@ absl::StatusOr<ListenAddress> ParseSocket(absl::string_view text,
   std::error_code error;
   ListenAddress address;
   address.socket_path = std::filesystem::absolute(std::string(path), error);
+  if (error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\": ", error.message(), "."));
+  }
   if (address.socket_path.size() > kSocketPathBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat(
         "\"unix:", address.socket_path, "\": the path of the Unix socket has ",

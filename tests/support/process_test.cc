@@ -11,8 +11,6 @@
 namespace headstart {
 namespace {
 
-using ::testing::HasSubstr;
-
 ProcessOptions Shell(const std::string& script) {
   return {.command = {"/bin/sh", "-c", script}};
 }
