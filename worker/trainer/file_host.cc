@@ -5,6 +5,8 @@
 #include <utility>
 #include <variant>
 
+#include <nlohmann/json.hpp>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -49,6 +51,34 @@ absl::StatusOr<LoadedSource> LoadSource(const std::string& checkpoint,
                       .memory = std::move(memory)};
 }
 
+// An `assign` object whose sources come from the command line. As a message it
+// would have to bring the state that it goes on from, so it is read as if it
+// began anew.
+absl::StatusOr<Assign> ReadAssignment(const std::string& path) {
+  HS_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  nlohmann::json json = nlohmann::json::parse(text, /*cb=*/nullptr,
+                                              /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("type") || json["type"] != "assign" ||
+      !json.contains("from_epoch") ||
+      !json["from_epoch"].is_number_unsigned()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path,
+                     ": must be a JSON object of type \"assign\" with a number "
+                     "from_epoch."));
+  }
+  const int64_t from_epoch = json["from_epoch"];
+  json["from_epoch"] = 0;
+  absl::StatusOr<AgentMessage> message = ParseAgentMessage(json.dump());
+  if (!message.ok()) return Annotate(message.status(), path);
+  Assign assign = std::get<Assign>(*std::move(message));
+  if (!assign.sources.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": sources must be empty; give them with --source NAME=FILE."));
+  }
+  assign.from_epoch = from_epoch;
+  return assign;
+}
+
 bool IsWeight(const TableEntry& entry) {
   return entry.role == TensorRole::kParameter ||
          entry.role == TensorRole::kBuffer;
@@ -62,29 +92,20 @@ FileHost::FileHost(FileHostOptions options, std::ostream& events)
 absl::StatusOr<std::optional<Assignment>> FileHost::Next() {
   if (std::exchange(given_, true)) return std::nullopt;
   HS_RETURN_IF_ERROR(MakeFolders(options_.output_folder));
-  HS_ASSIGN_OR_RETURN(const std::string json, ReadFile(options_.assignment));
-  absl::StatusOr<AgentMessage> message = ParseAgentMessage(json);
-  if (!message.ok()) return Annotate(message.status(), options_.assignment);
-  auto* assign = std::get_if<Assign>(&*message);
-  if (assign == nullptr || !assign->sources.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(options_.assignment,
-                     ": must be an object of type \"assign\" without "
-                     "sources; give those with --source."));
-  }
+  HS_ASSIGN_OR_RETURN(Assign assign, ReadAssignment(options_.assignment));
   const std::string resumed =
-      absl::StrCat(assign->run, "/epochs/", assign->from_epoch);
+      absl::StrCat(assign.run, "/epochs/", assign.from_epoch);
   Assignment assignment;
   for (const auto& [checkpoint, path] : options_.sources) {
-    const bool resume = assign->from_epoch > 0 && checkpoint == resumed;
+    const bool resume = assign.from_epoch > 0 && checkpoint == resumed;
     HS_ASSIGN_OR_RETURN(
         LoadedSource loaded,
         LoadSource(checkpoint, path,
                    resume ? SourceRole::kResume : SourceRole::kInitializer));
-    assign->sources.push_back(std::move(loaded.source));
+    assign.sources.push_back(std::move(loaded.source));
     assignment.source_memory.push_back(std::move(loaded.memory));
   }
-  assignment.assign = std::move(*assign);
+  assignment.assign = std::move(assign);
   return assignment;
 }
 
