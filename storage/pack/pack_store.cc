@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -269,11 +270,10 @@ std::vector<PackUsage> PackStore::Packs() const {
 }
 
 absl::StatusOr<int64_t> PackStore::Remove(absl::Span<const Digest> digests,
-                                          absl::Duration grace) {
+                                          absl::Duration cutoff) {
   MutexLock write_lock(&write_mu_);
   PackIndexBatch batch;
   {
-    const absl::Duration cutoff = clock_.Monotonic() - grace;
     MutexLock lock(&mu_);
     if (open_time_ >= cutoff) return 0;
     absl::erase_if(touched_, [&](const auto& item) {
@@ -343,6 +343,10 @@ absl::StatusOr<int64_t> PackStore::Rewrite(int64_t pack) {
     rest.remove_prefix(count);
   }
   MutexLock write_lock(&write_mu_);
+  {
+    MutexLock lock(&mu_);
+    HS_CHECK_EQ(packs_[pack].live_bytes, 0);
+  }
   HS_RETURN_IF_ERROR(DeletePack(pack));
   return bytes - live_bytes;
 }

@@ -92,10 +92,11 @@ class PackStore final : public BlobStore, public BlobInventory {
   // By number.
   std::vector<PackUsage> Packs() const;
 
-  // Removes those of `digests` that nobody has touched for `grace`, and
-  // returns how many bytes of records died.
+  // Removes those of `digests` that nobody has touched since `cutoff`, on the
+  // clock's Monotonic, and returns how many bytes of records died. Choose the
+  // cutoff before asking what is needed: a commit in between has touched.
   absl::StatusOr<int64_t> Remove(absl::Span<const Digest> digests,
-                                 absl::Duration grace);
+                                 absl::Duration cutoff);
 
   // Moves the live records of `pack` into the active one, makes them durable
   // there, and deletes the file. Returns by how many bytes packs shrank. The

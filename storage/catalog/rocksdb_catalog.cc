@@ -1,0 +1,603 @@
+// Opening, commits and reads; rocksdb_catalog_references.cc has the rest.
+#include "storage/catalog/rocksdb_catalog.h"
+
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "storage/catalog/manifest.h"
+#include "storage/catalog/rocksdb_catalog_keys.h"
+
+namespace headstart::storage {
+namespace {
+
+constexpr int64_t kStoreFormatVersion = 1;
+constexpr int kMissingShown = 10;
+constexpr int64_t kPageSizeDefault = 100;
+constexpr int64_t kPageSizeMax = 1000;
+
+// The runs that a List's parent stands for, the last one included.
+struct Scope {
+  RunName first;
+  RunName last;
+};
+
+absl::StatusOr<Scope> ParseScope(absl::string_view parent) {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  if (parent.empty()) {
+    return Scope{RunName::Trial(0, 0), RunName::TrainingRun(kMax, kMax)};
+  }
+  if (const auto run = RunName::Parse(parent); run.ok()) {
+    return Scope{*run, *run};
+  }
+  if (const auto study = StudyName::Parse(parent); study.ok()) {
+    return Scope{RunName::Trial(study->study, 0),
+                 RunName::Trial(study->study, kMax)};
+  }
+  if (const auto training = TrainingName::Parse(parent); training.ok()) {
+    return Scope{RunName::TrainingRun(training->training, 0),
+                 RunName::TrainingRun(training->training, kMax)};
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "parent \"", parent.substr(0, 200), "\": write a study, a training or a "
+      "run, such as studies/7 or trainings/2/runs/1, or nothing for all."));
+}
+
+// "0 to 3, 7".
+std::string Ranges(const std::vector<int64_t>& epochs) {
+  std::vector<std::string> ranges;
+  for (size_t i = 0; i < epochs.size();) {
+    size_t j = i;
+    while (j + 1 < epochs.size() && epochs[j + 1] == epochs[j] + 1) ++j;
+    ranges.push_back(j == i ? absl::StrCat(epochs[i])
+                            : absl::StrCat(epochs[i], " to ", epochs[j]));
+    i = j + 1;
+  }
+  return absl::StrJoin(ranges, ", ");
+}
+
+}  // namespace
+
+struct RocksdbCatalog::Proposal {
+  CheckpointName name;
+  std::string cluster_id;
+  int64_t attempt = 0;
+  int64_t token = 0;
+  v1::Manifest manifest;
+  std::string bytes;
+  Digest digest;
+  std::optional<v1::Manifest> resume;
+  std::string resume_bytes;
+  Digest resume_digest;
+
+  static absl::StatusOr<Proposal> Check(
+      const v1::CommitCheckpointRequest& request) {
+    if (request.manifest().resume()) {
+      return absl::InvalidArgumentError("manifest.resume must be false.");
+    }
+    HS_RETURN_IF_ERROR(CheckManifest(request.manifest()));
+    Proposal proposal;
+    proposal.name = NameOf(request.manifest()).checkpoint;
+    const std::string name = proposal.name.ToString();
+    if (request.has_resume_manifest()) {
+      const v1::Manifest& resume = request.resume_manifest();
+      HS_RETURN_IF_ERROR(
+          Annotate(CheckManifest(resume), "resume_manifest"));
+      if (NameOf(resume) != ManifestName{proposal.name, /*resume=*/true}) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "resume_manifest is ", NameOf(resume).ToString(), "; it must be ",
+            name, "/resume."));
+      }
+      proposal.resume = resume;
+      proposal.resume_bytes = CanonicalBytes(resume);
+      proposal.resume_digest = Digest::Of(proposal.resume_bytes);
+    }
+    if (request.attempt() < 1 || request.token() < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, ": attempt ", request.attempt(), " with token ",
+          request.token(), "; attempts count from 1, tokens from 0."));
+    }
+    if (request.cluster_id().empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": cluster_id is missing."));
+    }
+    proposal.cluster_id = request.cluster_id();
+    proposal.attempt = request.attempt();
+    proposal.token = request.token();
+    proposal.manifest = request.manifest();
+    proposal.bytes = CanonicalBytes(request.manifest());
+    proposal.digest = Digest::Of(proposal.bytes);
+    return proposal;
+  }
+};
+
+absl::StatusOr<std::unique_ptr<RocksdbCatalog>> RocksdbCatalog::Open(
+    RocksdbCatalogOptions options, BlobInventory& blobs, const Clock& clock) {
+  HS_ASSIGN_OR_RETURN(auto db, OpenRocksdb(options.folder));
+  std::unique_ptr<RocksdbCatalog> catalog(
+      new RocksdbCatalog(std::move(options), blobs, clock, std::move(db)));
+  MutexLock lock(&catalog->write_mu_);
+  HS_RETURN_IF_ERROR(catalog->Load());
+  return catalog;
+}
+
+RocksdbCatalog::RocksdbCatalog(RocksdbCatalogOptions options,
+                               BlobInventory& blobs, const Clock& clock,
+                               std::unique_ptr<rocksdb::DB> db)
+    : options_(std::move(options)),
+      blobs_(blobs),
+      clock_(clock),
+      db_(std::move(db)) {}
+
+RocksdbCatalog::~RocksdbCatalog() = default;
+
+absl::Status RocksdbCatalog::Load() {
+  MutexLock lock(&mu_);
+  store_.set_format_version(kStoreFormatVersion);
+  HS_RETURN_IF_ERROR(VisitCatalog(
+      *db_, kStoreKey, [&](absl::string_view, absl::string_view value) {
+        mu_.AssertHeld();
+        return ParseRecord(value, store_);
+      }));
+  if (store_.format_version() != kStoreFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        options_.folder, " has format version ", store_.format_version(),
+        "; this release knows ", kStoreFormatVersion, "."));
+  }
+  HS_RETURN_IF_ERROR(LoadReferences());
+  HS_RETURN_IF_ERROR(LoadCheckpoints());
+  if (options_.adopt_cluster) AdoptCluster();
+  for (const auto& [name, entry] : entries_) Refresh(name);
+  return absl::OkStatus();
+}
+
+absl::Status RocksdbCatalog::LoadReferences() {
+  HS_RETURN_IF_ERROR(VisitCatalog(
+      *db_, kOwnerKey, [&](absl::string_view key, absl::string_view value) {
+        mu_.AssertHeld();
+        internal::v1::OwnerRecord record;
+        HS_RETURN_IF_ERROR(ParseRecord(value, record));
+        for (const v1::Reference& reference : record.references()) {
+          HS_RETURN_IF_ERROR(
+              ManifestName::Parse(reference.checkpoint()).status());
+        }
+        references_.SetOwner(std::string(key), std::move(record));
+        return absl::OkStatus();
+      }));
+  HS_RETURN_IF_ERROR(VisitCatalog(
+      *db_, kRunKey, [&](absl::string_view key, absl::string_view value) {
+        mu_.AssertHeld();
+        HS_ASSIGN_OR_RETURN(const RunName run, ParseRunKey(key));
+        internal::v1::RunRecord record;
+        HS_RETURN_IF_ERROR(ParseRecord(value, record));
+        references_.SetRun(run, std::move(record));
+        return absl::OkStatus();
+      }));
+  return VisitCatalog(
+      *db_, kAnswerKey, [&](absl::string_view key, absl::string_view value) {
+        mu_.AssertHeld();
+        internal::v1::AnswerRecord record;
+        HS_RETURN_IF_ERROR(ParseRecord(value, record));
+        answers_[record.number()] = std::string(key);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status RocksdbCatalog::LoadCheckpoints() {
+  return VisitCatalog(
+      *db_, kCheckpointKey,
+      [&](absl::string_view key, absl::string_view value) {
+        mu_.AssertHeld();
+        HS_ASSIGN_OR_RETURN(const CheckpointName name, ParseCheckpointKey(key));
+        Entry& entry = entries_[name];
+        HS_RETURN_IF_ERROR(ParseRecord(value, entry.record));
+        for (const std::string& bytes :
+             {entry.record.manifest_digest(), entry.record.resume_digest()}) {
+          if (bytes.empty()) continue;
+          HS_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(bytes));
+          const auto manifest = ReadManifest(digest);
+          if (manifest.ok()) {
+            CountNeeded(*manifest, +1);
+          } else {
+            HS_LOG(kError, "manifest damaged checkpoint={} found=\"{}\"", name,
+                   manifest.status());
+          }
+        }
+        return absl::OkStatus();
+      });
+}
+
+absl::StatusOr<Digest> RocksdbCatalog::Commit(
+    const v1::CommitCheckpointRequest& request) {
+  HS_ASSIGN_OR_RETURN(const Proposal proposal, Proposal::Check(request));
+  MutexLock write_lock(&write_mu_);
+  Verdict verdict;
+  {
+    MutexLock lock(&mu_);
+    HS_ASSIGN_OR_RETURN(verdict, JudgeCommit(proposal));
+    if (verdict == Verdict::kNothing) return proposal.digest;
+    if (verdict == Verdict::kAll) {
+      CountNeeded(proposal.manifest, +1);
+      if (proposal.resume.has_value()) CountNeeded(*proposal.resume, +1);
+    }
+  }
+  if (verdict == Verdict::kToken) {
+    WriteToken(proposal);
+    return proposal.digest;
+  }
+  absl::Status checked = CheckBlobs(proposal);
+  if (checked.ok()) {
+    checked = options_.check_room(proposal.bytes.size() +
+                                  proposal.resume_bytes.size());
+  }
+  if (!checked.ok()) {
+    MutexLock lock(&mu_);
+    CountNeeded(proposal.manifest, -1);
+    if (proposal.resume.has_value()) CountNeeded(*proposal.resume, -1);
+    return Annotate(checked, proposal.name.ToString());
+  }
+  WriteCommit(proposal);
+  return proposal.digest;
+}
+
+absl::StatusOr<RocksdbCatalog::Verdict> RocksdbCatalog::JudgeCommit(
+    const Proposal& proposal) const {
+  HS_RETURN_IF_ERROR(CheckCluster(proposal.cluster_id));
+  const CheckpointName& name = proposal.name;
+  const std::string owner = name.run.ParentString();
+  if (references_.owner(owner).deleted()) {
+    return absl::AbortedError(absl::StrCat(
+        name.ToString(), " was not stored: ", owner,
+        " was deleted. Stop this trainer."));
+  }
+  const int64_t token = references_.run(name.run).token();
+  if (proposal.token < token) {
+    return absl::AbortedError(absl::StrCat(
+        name.ToString(), " was not stored: attempt ", proposal.attempt,
+        " has token ", proposal.token, ", and token ", token,
+        " has been given out since. Stop this trainer."));
+  }
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return Verdict::kAll;
+  const Record& record = it->second.record;
+  const bool beyond_horizon = references_.BeyondHorizon(name);
+  const bool same_weights = record.manifest_digest() == proposal.digest.bytes();
+  const bool lacks_resume =
+      proposal.resume.has_value() && record.resume_digest().empty();
+  const bool same_resume =
+      !proposal.resume.has_value() ||
+      record.resume_digest() == proposal.resume_digest.bytes() ||
+      (lacks_resume && !beyond_horizon);  // Let go since.
+  if (same_weights && same_resume) {
+    return proposal.token > token ? Verdict::kToken : Verdict::kNothing;
+  }
+  if (same_weights && lacks_resume) return Verdict::kAll;
+  if (beyond_horizon && proposal.token > record.token() &&
+      !references_.IsPinned({name, false}) &&
+      !references_.IsPinned({name, true})) {
+    return Verdict::kAll;
+  }
+  return absl::AlreadyExistsError(absl::StrCat(
+      name.ToString(), " is stored by attempt ", record.attempt(),
+      " with manifest ",
+      Digest::FromBytes(record.manifest_digest())->ToString(), "; attempt ",
+      proposal.attempt, " has ", proposal.digest.ToString(),
+      same_weights ? " and another resume manifest." : "."));
+}
+
+absl::Status RocksdbCatalog::CheckBlobs(const Proposal& proposal) {
+  std::vector<ManifestBlob> blobs = BlobsOf(proposal.manifest);
+  if (proposal.resume.has_value()) {
+    const std::vector<ManifestBlob> more = BlobsOf(*proposal.resume);
+    blobs.insert(blobs.end(), more.begin(), more.end());
+  }
+  std::vector<Digest> digests;
+  for (const ManifestBlob& blob : blobs) digests.push_back(blob.digest);
+  HS_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, blobs_.Touch(digests));
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    if (sizes[i] == BlobInventory::kMissing) {
+      missing.push_back(digests[i].ToString());
+    } else if (sizes[i] != blobs[i].bytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "blob ", digests[i].ToString(), " has ", sizes[i],
+          " bytes; its tensor's dtype and shape make ", blobs[i].bytes, "."));
+    }
+  }
+  if (missing.empty()) return absl::OkStatus();
+  const size_t count = missing.size();
+  missing.resize(std::min<size_t>(count, kMissingShown));
+  return absl::FailedPreconditionError(absl::StrCat(
+      count, " of ", blobs.size(), " blobs are not stored: ",
+      absl::StrJoin(missing, ", "), count > missing.size() ? ", ..." : "",
+      ". Upload them, then commit again."));
+}
+
+void RocksdbCatalog::WriteToken(const Proposal& proposal) {
+  References::Run run;
+  {
+    MutexLock lock(&mu_);
+    run = references_.run(proposal.name.run);
+  }
+  run.set_token(proposal.token);
+  rocksdb::WriteBatch batch;
+  batch.Put(CatalogKey(kRunKey, RunKey(proposal.name.run)),
+            run.SerializeAsString());
+  WriteOrStop(*db_, batch);
+  MutexLock lock(&mu_);
+  references_.SetRun(proposal.name.run, std::move(run));
+}
+
+void RocksdbCatalog::WriteCommit(const Proposal& proposal) {
+  std::optional<Record> replaced;
+  References::Run run;
+  internal::v1::StoreRecord store;
+  {
+    MutexLock lock(&mu_);
+    const auto it = entries_.find(proposal.name);
+    if (it != entries_.end()) replaced = it->second.record;
+    run = references_.run(proposal.name.run);
+    store = store_;
+  }
+  rocksdb::WriteBatch batch;
+  std::vector<v1::Manifest> let_go;
+  if (replaced.has_value()) {
+    HS_LOG(kInfo, "checkpoint replaced checkpoint={} attempt={} by_attempt={}",
+           proposal.name, replaced->attempt(), proposal.attempt);
+    for (const std::string& bytes :
+         {replaced->manifest_digest(), replaced->resume_digest()}) {
+      if (bytes.empty()) continue;
+      batch.Delete(CatalogKey(kManifestKey, bytes));
+      auto manifest = ReadManifest(*Digest::FromBytes(bytes));
+      if (manifest.ok()) let_go.push_back(*std::move(manifest));
+    }
+  }
+  Record record;
+  record.set_manifest_digest(std::string(proposal.digest.bytes()));
+  record.set_attempt(proposal.attempt);
+  record.set_token(proposal.token);
+  const absl::Time now = clock_.Now();
+  const timespec time = absl::ToTimespec(now);
+  record.mutable_commit_time()->set_seconds(time.tv_sec);
+  record.mutable_commit_time()->set_nanos(static_cast<int>(time.tv_nsec));
+  *record.mutable_measurement() = proposal.manifest.measurement();
+  record.set_tensor_count(proposal.manifest.tensors_size());
+  record.set_tensor_bytes(TensorBytes(proposal.manifest));
+  batch.Put(CatalogKey(kManifestKey, proposal.digest.bytes()), proposal.bytes);
+  if (proposal.resume.has_value()) {
+    record.set_resume_digest(std::string(proposal.resume_digest.bytes()));
+    record.set_resume_bytes(TensorBytes(*proposal.resume));
+    batch.Put(CatalogKey(kManifestKey, proposal.resume_digest.bytes()),
+              proposal.resume_bytes);
+  }
+  batch.Put(CatalogKey(kCheckpointKey, CheckpointKey(proposal.name)),
+            record.SerializeAsString());
+  run.set_token(std::max(run.token(), proposal.token));
+  batch.Put(CatalogKey(kRunKey, RunKey(proposal.name.run)),
+            run.SerializeAsString());
+  if (store.cluster_id().empty()) {
+    store.set_cluster_id(proposal.cluster_id);
+    batch.Put(CatalogKey(kStoreKey), store.SerializeAsString());
+  }
+  WriteOrStop(*db_, batch);
+
+  MutexLock lock(&mu_);
+  store_ = std::move(store);
+  for (const v1::Manifest& manifest : let_go) CountNeeded(manifest, -1);
+  references_.SetRun(proposal.name.run, std::move(run));
+  entries_[proposal.name] = Entry{.record = std::move(record)};
+  Refresh(proposal.name);
+  ++version_;
+}
+
+absl::Status RocksdbCatalog::CheckCluster(absl::string_view cluster_id) const {
+  if (store_.cluster_id().empty() || store_.cluster_id() == cluster_id) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      options_.folder, " belongs to cluster ", store_.cluster_id(),
+      "; the caller is of cluster ", cluster_id,
+      ". Start the scheduler that belongs to this data folder, or give the "
+      "store to the new one: start storage once with --adopt-cluster."));
+}
+
+absl::StatusOr<v1::Checkpoint> RocksdbCatalog::Get(
+    absl::string_view text) const {
+  HS_ASSIGN_OR_RETURN(const ManifestName name, ManifestName::Parse(text));
+  v1::Checkpoint checkpoint;
+  {
+    MutexLock lock(&mu_);
+    HS_ASSIGN_OR_RETURN(const Entry* const entry, Find(name));
+    checkpoint = Describe(name, *entry);
+  }
+  HS_ASSIGN_OR_RETURN(const Digest digest,
+                      Digest::FromBytes(checkpoint.manifest_digest()));
+  auto manifest = ReadManifest(digest);
+  HS_RETURN_IF_ERROR(Annotate(manifest.status(), checkpoint.name()));
+  *checkpoint.mutable_manifest() = *std::move(manifest);
+  return checkpoint;
+}
+
+absl::StatusOr<v1::GetManifestsResponse> RocksdbCatalog::GetManifests(
+    absl::string_view text) const {
+  HS_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(text));
+  Record record;
+  {
+    MutexLock lock(&mu_);
+    HS_ASSIGN_OR_RETURN(const Entry* const entry, Find({name, false}));
+    record = entry->record;
+  }
+  v1::GetManifestsResponse response;
+  response.set_manifest_digest(record.manifest_digest());
+  auto manifest = ReadManifest(*Digest::FromBytes(record.manifest_digest()));
+  HS_RETURN_IF_ERROR(Annotate(manifest.status(), text));
+  *response.mutable_manifest() = *std::move(manifest);
+  if (record.resume_digest().empty()) return response;
+  auto resume = ReadManifest(*Digest::FromBytes(record.resume_digest()));
+  if (absl::IsNotFound(resume.status())) return response;  // Let go meanwhile.
+  HS_RETURN_IF_ERROR(Annotate(resume.status(), absl::StrCat(text, "/resume")));
+  *response.mutable_resume_manifest() = *std::move(resume);
+  return response;
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> RocksdbCatalog::List(
+    const v1::ListCheckpointsRequest& request) const {
+  HS_ASSIGN_OR_RETURN(const Scope scope, ParseScope(request.parent()));
+  if (request.page_size() < 0 || request.page_size() > kPageSizeMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_size: from 1 to ", kPageSizeMax, ", or 0 for ",
+                     kPageSizeDefault, "; got ", request.page_size(), "."));
+  }
+  const int64_t page_size =
+      request.page_size() == 0 ? kPageSizeDefault : request.page_size();
+  CheckpointName after{scope.first, -1};
+  if (!request.page_token().empty()) {
+    const auto token = CheckpointName::Parse(request.page_token());
+    if (!token.ok()) {
+      return absl::InvalidArgumentError(
+          "page_token: pass the next_page_token of the page before.");
+    }
+    after = std::max(after, *token);
+  }
+  v1::ListCheckpointsResponse response;
+  MutexLock lock(&mu_);
+  for (auto it = entries_.upper_bound(after);
+       it != entries_.end() && it->first.run <= scope.last; ++it) {
+    if (response.checkpoints_size() == page_size) {
+      response.set_next_page_token(
+          response.checkpoints(static_cast<int>(page_size) - 1).name());
+      break;
+    }
+    *response.add_checkpoints() = Describe({it->first, false}, it->second);
+  }
+  return response;
+}
+
+absl::StatusOr<std::vector<HeldManifest>> RocksdbCatalog::Held(
+    absl::string_view parent) const {
+  HS_ASSIGN_OR_RETURN(const Scope scope, ParseScope(parent));
+  std::vector<HeldManifest> held;
+  MutexLock lock(&mu_);
+  for (auto it = entries_.lower_bound({scope.first, 0});
+       it != entries_.end() && it->first.run <= scope.last; ++it) {
+    for (const bool resume : {false, true}) {
+      const Record& record = it->second.record;
+      const auto digest = Digest::FromBytes(
+          resume ? record.resume_digest() : record.manifest_digest());
+      if (!digest.ok()) continue;  // No resume manifest.
+      const ManifestName name{it->first, resume};
+      held.push_back({name, *digest, references_.ReasonsFor(name)});
+    }
+  }
+  return held;
+}
+
+absl::StatusOr<v1::Manifest> RocksdbCatalog::ReadManifest(
+    const Digest& digest) const {
+  std::string bytes;
+  const rocksdb::Status status =
+      db_->Get(rocksdb::ReadOptions(),
+               CatalogKey(kManifestKey, digest.bytes()), &bytes);
+  if (status.IsNotFound()) {
+    return absl::NotFoundError(
+        absl::StrCat("manifest ", digest.ToString(), " is not stored."));
+  }
+  HS_RETURN_IF_ERROR(FromRocksdb(status, "reading a manifest"));
+  v1::Manifest manifest;
+  if (Digest::Of(bytes) != digest || !manifest.ParseFromString(bytes)) {
+    return absl::DataLossError(
+        absl::StrCat("manifest ", digest.ToString(), ": digest differs."));
+  }
+  return manifest;
+}
+
+int64_t RocksdbCatalog::version() const {
+  MutexLock lock(&mu_);
+  return version_;
+}
+
+bool RocksdbCatalog::IsNeeded(const Digest& blob) const {
+  MutexLock lock(&mu_);
+  return needed_.contains(blob);
+}
+
+void RocksdbCatalog::Refresh(const CheckpointName& name) {
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return;
+  const absl::Duration now = clock_.Monotonic();
+  const auto refresh = [&](bool resume, std::optional<absl::Duration>& since) {
+    if (references_.IsKept({name, resume})) {
+      since.reset();
+    } else if (!since.has_value()) {
+      since = now;
+    }
+  };
+  refresh(false, it->second.unkept_since);
+  refresh(true, it->second.resume_unkept_since);
+}
+
+absl::StatusOr<const RocksdbCatalog::Entry*> RocksdbCatalog::Find(
+    const ManifestName& name) const {
+  const CheckpointName& checkpoint = name.checkpoint;
+  const auto it = entries_.find(checkpoint);
+  if (it == entries_.end()) {
+    std::vector<int64_t> epochs;
+    for (auto other = entries_.lower_bound({checkpoint.run, 0});
+         other != entries_.end() && other->first.run == checkpoint.run;
+         ++other) {
+      epochs.push_back(other->first.epoch);
+    }
+    return absl::NotFoundError(
+        epochs.empty()
+            ? absl::StrCat(checkpoint.run.ToString(),
+                           " has no checkpoints; the epoch asked for was ",
+                           checkpoint.epoch, ".")
+            : absl::StrCat(checkpoint.run.ToString(),
+                           " has no checkpoint of epoch ", checkpoint.epoch,
+                           "; there are ", Ranges(epochs), "."));
+  }
+  if (name.resume && it->second.record.resume_digest().empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        checkpoint.ToString(), " has weights, but no state to resume from."));
+  }
+  return &it->second;
+}
+
+v1::Checkpoint RocksdbCatalog::Describe(const ManifestName& name,
+                                        const Entry& entry) const {
+  const Record& record = entry.record;
+  v1::Checkpoint checkpoint;
+  checkpoint.set_name(name.ToString());
+  checkpoint.set_run(name.checkpoint.run.ToString());
+  checkpoint.set_epoch(name.checkpoint.epoch);
+  checkpoint.set_manifest_digest(name.resume ? record.resume_digest()
+                                             : record.manifest_digest());
+  *checkpoint.mutable_measurement() = record.measurement();
+  checkpoint.set_tensor_bytes(record.tensor_bytes());
+  checkpoint.set_tensor_count(record.tensor_count());
+  checkpoint.set_resume_bytes(record.resume_bytes());
+  for (v1::Reference& reference : references_.ReasonsFor(name)) {
+    *checkpoint.add_references() = std::move(reference);
+  }
+  *checkpoint.mutable_commit_time() = record.commit_time();
+  checkpoint.set_attempt(record.attempt());
+  return checkpoint;
+}
+
+void RocksdbCatalog::CountNeeded(const v1::Manifest& manifest, int change) {
+  for (const ManifestBlob& blob : BlobsOf(manifest)) {
+    const auto it = needed_.try_emplace(blob.digest, 0).first;
+    it->second += change;
+    HS_CHECK_GE(it->second, 0);
+    if (it->second == 0) needed_.erase(it);
+  }
+}
+
+}  // namespace headstart::storage

@@ -1,0 +1,22 @@
+// Reads everything that is stored, and says which checkpoints are damaged.
+#pragma once
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "headstart/v1/admin_service.pb.h"
+#include "storage/catalog/rocksdb_catalog.h"
+#include "storage/pack/pack_store.h"
+
+namespace headstart::storage {
+
+// Re-hashes every blob (damaged ones go into quarantine) and every manifest,
+// and looks for every blob that a manifest names. Calls `progress` now and
+// then; an error from it ends the work. Returns the last message of
+// VerifyStorage: with done, and all damage.
+absl::StatusOr<v1::VerifyStorageResponse> Verify(
+    const RocksdbCatalog& catalog, const PackStore& blobs,
+    absl::FunctionRef<absl::Status(const v1::VerifyStorageResponse&)>
+        progress);
+
+}  // namespace headstart::storage
