@@ -14,9 +14,10 @@ namespace headstart::client {
 namespace {
 
 // Names and messages come from others; a terminal must not obey them.
-std::string Printable(absl::string_view text) {
+std::string Printable(absl::string_view text, bool keep_newlines = false) {
   std::string printable(text);
   for (char& c : printable) {
+    if (c == '\n' && keep_newlines) continue;
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
   }
   return printable;
@@ -49,7 +50,6 @@ int64_t TerminalColumns(int descriptor) {
 
 void Table::Add(std::vector<std::string> cells) {
   HS_CHECK_EQ(cells.size(), columns_.size());
-  for (std::string& cell : cells) cell = Printable(cell);
   rows_.push_back(std::move(cells));
 }
 
@@ -89,7 +89,7 @@ std::vector<std::string> FieldLines(
   std::vector<std::string> lines;
   for (const auto& [name, value] : fields) {
     lines.push_back(name + ":" + std::string(width - Width(name) + 2, ' ') +
-                    Printable(value));
+                    value);
   }
   return lines;
 }
@@ -118,46 +118,60 @@ bool Printer::is_live() const {
 }
 
 void Printer::Result(absl::string_view line) {
-  KeepDrawn();
+  MutexLock lock(&mu_);
+  drawn_.clear();
   *options_.out << Printable(line) << "\n" << std::flush;
 }
 
 void Printer::Json(const google::protobuf::Message& message) {
+  MutexLock lock(&mu_);
   *options_.out << ToJsonLine(message) << "\n" << std::flush;
 }
 
 void Printer::Show(const std::vector<std::string>& lines) {
   if (options_.quiet || options_.json) return;
-  KeepDrawn();
-  for (const std::string& line : lines) people() << line << "\n";
+  MutexLock lock(&mu_);
+  drawn_.clear();
+  for (const std::string& line : lines) people() << Printable(line) << "\n";
   people() << std::flush;
 }
 
 void Printer::Progress(absl::string_view line) {
   if (options_.quiet) return;
+  MutexLock lock(&mu_);
   const std::vector<std::string> drawn = drawn_;
   EraseDrawn();
   people() << Printable(line) << "\n" << std::flush;
-  if (!drawn.empty()) Redraw(drawn);
+  if (!drawn.empty()) Draw(drawn);
 }
 
 void Printer::Redraw(const std::vector<std::string>& lines) {
   if (!is_live()) return;
+  MutexLock lock(&mu_);
   EraseDrawn();
+  Draw(lines);
+}
+
+void Printer::KeepDrawn() {
+  MutexLock lock(&mu_);
+  drawn_.clear();
+}
+
+void Printer::Error(absl::string_view line) {
+  MutexLock lock(&mu_);
+  drawn_.clear();
+  *options_.error << Printable(line, /*keep_newlines=*/true) << "\n"
+                  << std::flush;
+}
+
+void Printer::Draw(const std::vector<std::string>& lines) {
   const int64_t columns = TerminalColumns(
       options_.out_is_terminal ? STDOUT_FILENO : STDERR_FILENO);
   for (const std::string& line : lines) {
-    people() << Cut(line, columns - 1) << "\n";
+    people() << Printable(Cut(line, columns - 1)) << "\n";
   }
   people() << std::flush;
   drawn_ = lines;
-}
-
-void Printer::KeepDrawn() { drawn_.clear(); }
-
-void Printer::Error(absl::string_view line) {
-  KeepDrawn();
-  *options_.error << line << "\n" << std::flush;
 }
 
 void Printer::EraseDrawn() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "base/mutex.h"
 
 namespace headstart::client {
 
@@ -27,7 +28,7 @@ class Table {
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-  // As many cells as there are columns. Control characters become "?".
+  // As many cells as there are columns.
   void Add(std::vector<std::string> cells);
 
   bool empty() const { return rows_.empty(); }
@@ -62,9 +63,9 @@ struct PrinterOptions {
 // Results are what a script captures: they always go to stdout. Tables and
 // progress are for people: they go to stdout when that is a terminal, to stderr
 // otherwise, and nowhere when quiet or when results are JSON (progress then
-// still goes to stderr).
+// still goes to stderr). Control characters are written as "?".
 //
-// One thread at a time.
+// Any thread may call.
 class Printer {
  public:
   explicit Printer(PrinterOptions options) : options_(options) {}
@@ -95,10 +96,14 @@ class Printer {
 
  private:
   std::ostream& people() const;
-  void EraseDrawn();
+  void Draw(const std::vector<std::string>& lines)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EraseDrawn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const PrinterOptions options_;
-  std::vector<std::string> drawn_;
+  // Held while writing, so that lines of two threads do not mix.
+  Mutex mu_;
+  std::vector<std::string> drawn_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace headstart::client

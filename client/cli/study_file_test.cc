@@ -13,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/random_stream.h"
 #include "headstart/v1/worker_service.pb.h"
+#include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -306,6 +307,16 @@ TEST(StudyFileTest, SurvivesMutatedFiles) {
     }
   }
   EXPECT_GT(read_count, 30);  // Otherwise the mutations are too wild.
+}
+
+TEST(StudyFileTest, ReadsEveryExample) {
+  const std::string folder = SourceFolder() + "/examples/";
+  for (const std::string name :
+       {"mnist.yaml", "random_search.yaml", "grid.yaml",
+        "cifar10_small_cnn.yaml"}) {
+    EXPECT_THAT(ReadStudyFile(folder + name), IsOk()) << name;
+  }
+  EXPECT_THAT(ReadTrainingFile(folder + "training.yaml"), IsOk());
 }
 
 TEST(StudyFileTest, NamesAFileThatCannotBeRead) {
