@@ -188,6 +188,8 @@ class Scheduler {
   std::string DebugState() const;
 
  private:
+  friend class StudyReplay;
+
   std::unique_ptr<State> state_;
 };
 

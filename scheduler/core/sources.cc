@@ -1,0 +1,279 @@
+#include "scheduler/core/sources.h"
+
+#include <utility>
+
+#include "absl/container/btree_set.h"
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/struct.pb.h"
+
+#include "base/status_macros.h"
+#include "scheduler/search/spec_defaults.h"
+#include "scheduler/search/spec_facts.h"
+
+namespace headstart::scheduler {
+namespace {
+
+std::string Below(absl::string_view prefix, absl::string_view field) {
+  return prefix.empty() ? std::string(field)
+                        : absl::StrCat(prefix, ".", field);
+}
+
+absl::Status Wrong(absl::string_view prefix, absl::string_view field,
+                   absl::string_view message) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(Below(prefix, field), ": ", message));
+}
+
+// The string at keys[0].keys[1]... of a JSON object; null when there is none.
+template <typename Value>
+auto* FindText(Value& value, std::initializer_list<const char*> keys) {
+  Value* at = &value;
+  for (const char* key : keys) {
+    if (!at->has_struct_value()) return static_cast<Value*>(nullptr);
+    if constexpr (std::is_const_v<Value>) {
+      const auto& fields = at->struct_value().fields();
+      const auto field = fields.find(key);
+      if (field == fields.end()) return static_cast<Value*>(nullptr);
+      at = &field->second;
+    } else {
+      auto& fields = *at->mutable_struct_value()->mutable_fields();
+      const auto field = fields.find(key);
+      if (field == fields.end()) return static_cast<Value*>(nullptr);
+      at = &field->second;
+    }
+  }
+  return at->has_string_value() ? at : nullptr;
+}
+
+// The name of the checkpoint in a choice's value for `path`, if it has one.
+template <typename Value>
+auto* FindCheckpoint(const std::string& path, Value& value) {
+  if (path == "initializer") {
+    return FindText(value, {"checkpoint", "checkpoint"});
+  }
+  if (path == "initializer.checkpoint") return FindText(value, {"checkpoint"});
+  return static_cast<Value*>(nullptr);
+}
+
+absl::Status CheckSeeds(const v1::Training& training,
+                        absl::string_view prefix) {
+  if (training.seeds_size() < 1 || training.seeds_size() > 1'000) {
+    return Wrong(prefix, "seeds",
+                 absl::StrCat("there must be 1 to 1,000, got ",
+                              training.seeds_size(),
+                              ". Each seed is one run."));
+  }
+  absl::btree_set<int64_t> seeds;
+  for (const int64_t seed : training.seeds()) {
+    if (!seeds.insert(seed).second) {
+      return Wrong(prefix, "seeds", absl::StrCat(seed, " stands twice."));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
+                                                 absl::string_view name) {
+  CheckpointName checkpoint;
+  if (const auto winner = WinnerName::Parse(name);
+      winner.ok() && winner->epoch.has_value()) {
+    HS_ASSIGN_OR_RETURN(
+        const State::TrialOfStudy found,
+        state.GetTrial(WinnerName{winner->study, std::nullopt}.ToString()));
+    checkpoint = {found.trial->run.name, *winner->epoch};
+  } else {
+    HS_ASSIGN_OR_RETURN(checkpoint, CheckpointName::Parse(name));
+  }
+  const Run* run = state.FindRun(checkpoint.run);
+  if (run == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("There is no ", checkpoint.run.ToString(), "."));
+  }
+  if (checkpoint.epoch > run->recorded_epoch()) {
+    return absl::NotFoundError(
+        run->epochs.empty()
+            ? absl::StrCat(run->name.ToString(), " has no checkpoint yet.")
+            : absl::StrCat(run->name.ToString(), " has no checkpoint of epoch ",
+                           checkpoint.epoch, "; there are 0 to ",
+                           run->recorded_epoch(), "."));
+  }
+  return checkpoint;
+}
+
+absl::Status ResolveInitializers(const State& state, v1::Study& study) {
+  const auto resolve = [&](const std::string& where,
+                           std::string& name) -> absl::Status {
+    const absl::StatusOr<CheckpointName> checkpoint =
+        ResolveCheckpoint(state, name);
+    if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
+    name = checkpoint->ToString();
+    return absl::OkStatus();
+  };
+  if (study.training().initializer().has_checkpoint()) {
+    HS_RETURN_IF_ERROR(resolve("training.initializer.checkpoint.checkpoint",
+                               *study.mutable_training()
+                                    ->mutable_initializer()
+                                    ->mutable_checkpoint()
+                                    ->mutable_checkpoint()));
+  }
+  int i = 0;
+  for (v1::Parameter& parameter :
+       *study.mutable_search()->mutable_parameters()) {
+    const std::string where =
+        absl::StrCat("search.parameters[", i++, "] \"", parameter.path(), "\"");
+    if (!parameter.has_choice()) continue;
+    for (auto& value : *parameter.mutable_choice()->mutable_values()) {
+      auto* name = FindCheckpoint(parameter.path(), value);
+      if (name != nullptr) {
+        HS_RETURN_IF_ERROR(resolve(where, *name->mutable_string_value()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<CheckpointName> SourcesOf(const v1::Study& study) {
+  absl::btree_set<CheckpointName> sources;
+  const auto add = [&](const std::string& name) {
+    if (const auto source = CheckpointName::Parse(name); source.ok()) {
+      sources.insert(*source);
+    }
+  };
+  add(study.training().initializer().checkpoint().checkpoint());
+  for (const v1::Parameter& parameter : study.search().parameters()) {
+    for (const auto& value : parameter.choice().values()) {
+      const auto* name = FindCheckpoint(parameter.path(), value);
+      if (name != nullptr) add(name->string_value());
+    }
+  }
+  return {sources.begin(), sources.end()};
+}
+
+std::vector<CheckpointName> SourcesOf(const v1::Training& training) {
+  const auto source = CheckpointName::Parse(training.source_checkpoint());
+  if (!source.ok()) return {};
+  return {*source};
+}
+
+absl::Status CheckTraining(const v1::Training& training,
+                           absl::string_view prefix) {
+  if (training.display_name().size() > 100) {
+    return Wrong(prefix, "display_name",
+                 absl::StrCat("must have at most 100 characters, got ",
+                              training.display_name().size(), "."));
+  }
+  HS_RETURN_IF_ERROR(CheckSeeds(training, prefix));
+  if (training.epochs() < 0) {
+    return Wrong(prefix, "epochs",
+                 absl::StrCat("must be 0 or more, got ", training.epochs(),
+                              "."));
+  }
+  if (training.epochs() > 0 && training.training().epochs() > 0 &&
+      training.epochs() != training.training().epochs()) {
+    return Wrong(prefix, "epochs",
+                 absl::StrCat("is ", training.epochs(),
+                              " and training.epochs is ",
+                              training.training().epochs(), ". Set one."));
+  }
+  if (!training.has_from()) return absl::OkStatus();
+  if (training.from().kind_case() == v1::TrainingSource::KIND_NOT_SET) {
+    return Wrong(prefix, "from",
+                 "is empty. Set winner or checkpoint, or leave it out.");
+  }
+  if (training.training().has_initializer()) {
+    return Wrong(prefix, "training.initializer",
+                 "must not be set together with from, whose checkpoint is the "
+                 "initializer. Leave one of them out.");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
+                                             const v1::Training& training,
+                                             absl::string_view prefix) {
+  v1::TrainingSpec spec;
+  if (source != nullptr) {
+    spec = *source;
+    spec.clear_initializer();
+    // A cosine over the whole of the source's epochs goes over the whole of the
+    // training's.
+    if (spec.schedule().has_cosine() &&
+        spec.schedule().cosine().period_epochs() == spec.epochs()) {
+      spec.mutable_schedule()->mutable_cosine()->clear_period_epochs();
+    }
+  }
+  spec.MergeFrom(training.training());
+  if (training.epochs() > 0) spec.set_epochs(training.epochs());
+  HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, Below(prefix, "training")));
+  if (source != nullptr && ModelName(spec) != ModelName(*source)) {
+    return Wrong(prefix, "training.model",
+                 absl::StrCat("is ", ModelName(spec),
+                              ", and the source's weights are of ",
+                              ModelName(*source), ". Leave it out."));
+  }
+  for (const int64_t epoch : training.keep_epochs()) {
+    if (epoch < 0 || epoch > spec.epochs()) {
+      return Wrong(prefix, "keep_epochs",
+                   absl::StrCat("must be from 0 to ", spec.epochs(),
+                                ", the epochs of the training, got ", epoch,
+                                "."));
+    }
+  }
+  return spec;
+}
+
+absl::StatusOr<v1::Training> ResolveTraining(const State& state,
+                                             const v1::Training& training,
+                                             absl::string_view prefix) {
+  HS_RETURN_IF_ERROR(CheckTraining(training, prefix));
+  v1::Training resolved;
+  resolved.set_display_name(training.display_name());
+  if (training.has_from()) *resolved.mutable_from() = training.from();
+  *resolved.mutable_training() = training.training();
+  resolved.set_epochs(training.epochs());
+  *resolved.mutable_seeds() = training.seeds();
+  *resolved.mutable_keep_epochs() = training.keep_epochs();
+
+  std::string name;
+  v1::TrainingSpec spec;
+  if (training.has_from()) {
+    name = training.from().checkpoint();
+    if (training.from().has_winner()) {
+      const v1::WinnerSource& winner = training.from().winner();
+      const absl::StatusOr<StudyName> study = StudyName::Parse(winner.study());
+      if (!study.ok()) {
+        return Annotate(study.status(), Below(prefix, "from.winner.study"));
+      }
+      name = WinnerName{study->study, winner.epoch()}.ToString();
+    }
+  } else {
+    HS_ASSIGN_OR_RETURN(spec, InheritSpec(nullptr, training, prefix));
+    name = spec.initializer().checkpoint().checkpoint();
+  }
+  resolved.set_state(v1::Training::RUNNING);
+  if (!name.empty() || training.has_from()) {
+    const absl::StatusOr<CheckpointName> source =
+        ResolveCheckpoint(state, name);
+    if (!source.ok()) {
+      return Annotate(source.status(),
+                      Below(prefix, training.has_from()
+                                        ? "from"
+                                        : "training.initializer.checkpoint"));
+    }
+    if (training.has_from()) {
+      const v1::TrainingSpec inherited =
+          state.FindRun(source->run)->ParseTraining();
+      HS_ASSIGN_OR_RETURN(spec, InheritSpec(&inherited, training, prefix));
+    }
+    resolved.set_source_checkpoint(source->ToString());
+    spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(
+        source->ToString());
+    resolved.set_state(v1::Training::PREPARING);
+  }
+  *resolved.mutable_resolved_training() = std::move(spec);
+  return resolved;
+}
+
+}  // namespace headstart::scheduler

@@ -1,0 +1,62 @@
+#include "scheduler/core/view.h"
+
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace headstart::scheduler {
+
+std::string WhyWaiting(const State& state, const std::string& dataset) {
+  constexpr size_t kNamed = 5;
+  std::vector<std::string> offers;  // What ready workers have instead.
+  int64_t ready = 0;
+  int64_t slots = 0;
+  for (const auto& [name, worker] : state.fleet.workers()) {
+    if (worker.state() != v1::Worker::READY) continue;
+    ++ready;
+    if (absl::c_linear_search(worker.datasets, dataset)) {
+      slots += static_cast<int64_t>(worker.slots.size());
+    } else if (offers.size() < kNamed) {
+      offers.push_back(absl::StrCat(
+          name, " offers ",
+          worker.datasets.empty() ? "none"
+                                  : absl::StrJoin(worker.datasets, ", ")));
+    }
+  }
+  if (ready == 0) {
+    return "no worker is ready. Start one with headstart up, or "
+           "headstart-worker.";
+  }
+  if (slots == 0) {
+    return absl::StrCat("no worker has the dataset ", dataset, "; ",
+                        absl::StrJoin(offers, "; "),
+                        ". Run headstart datasets list where a worker is.");
+  }
+  return absl::StrCat("all ", slots, " slots of workers with the dataset ",
+                      dataset, " are busy.");
+}
+
+absl::StatusOr<int64_t> PageSize(int64_t page_size) {
+  if (page_size < 0 || page_size > 1'000) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "page_size: must be from 0 to 1,000, got ", page_size, "."));
+  }
+  return page_size == 0 ? 100 : page_size;
+}
+
+absl::StatusOr<int64_t> PageStart(absl::string_view page_token) {
+  if (page_token.empty()) return 0;
+  int64_t start = 0;
+  if (!absl::SimpleAtoi(page_token, &start) || start < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_token: \"", page_token,
+                     "\" is not one that a list returned."));
+  }
+  return start;
+}
+
+}  // namespace headstart::scheduler
