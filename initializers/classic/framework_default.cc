@@ -1,0 +1,86 @@
+#include "initializers/classic/framework_default.h"
+
+#include <cmath>
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/nn/module.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "initializers/classic/fan.h"
+
+namespace headstart::initializers {
+namespace {
+
+// What one tensor gets: a uniform draw from [-bound, bound], or one value.
+struct Fill {
+  std::string name;
+  at::Tensor tensor;
+  bool drawn;
+  double bound_or_value;
+};
+
+// Fills of the tensors that `module` itself holds, its children's not among
+// them. False when there is one that it has no rule for.
+bool PlanModule(const std::string& prefix, torch::nn::Module& module,
+                std::vector<Fill>& fills) {
+  const auto parameters = module.named_parameters(/*recurse=*/false);
+  const at::Tensor* weight = parameters.find("weight");
+  const bool layer = weight != nullptr && weight->dim() >= 2;
+  const bool norm = weight != nullptr && weight->dim() == 1;
+  const double bound =
+      layer ? 1 / std::sqrt(static_cast<double>(FanOf(*weight).in)) : 0;
+  for (const auto& parameter : parameters) {
+    const std::string& name = parameter.key();
+    const at::Tensor& tensor = parameter.value();
+    if (layer && (name == "weight" || name == "bias")) {
+      fills.push_back({prefix + name, tensor, /*drawn=*/true, bound});
+    } else if (norm && (name == "weight" || name == "bias")) {
+      fills.push_back(
+          {prefix + name, tensor, /*drawn=*/false, name == "weight" ? 1. : 0.});
+    } else {
+      return false;
+    }
+  }
+  for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
+    const std::string& name = buffer.key();
+    if (name != "running_mean" && name != "running_var" &&
+        name != "num_batches_tracked") {
+      return false;
+    }
+    fills.push_back({prefix + name, buffer.value(), /*drawn=*/false,
+                     name == "running_var" ? 1. : 0.});
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
+    torch::nn::Module& model, const InitializerInputs& inputs) const {
+  const at::NoGradGuard no_grad;
+  std::vector<Fill> fills;
+  for (const auto& below : model.named_modules()) {
+    const std::string prefix =
+        below.key().empty() ? "" : absl::StrCat(below.key(), ".");
+    if (!PlanModule(prefix, *below.value(), fills)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "framework_default has no rule for the tensors of module \"",
+          below.key(), "\" (", below.value()->name(), ")."));
+    }
+  }
+  InitializationReport report;
+  for (const Fill& fill : fills) {
+    if (fill.drawn) {
+      fill.tensor.uniform_(-fill.bound_or_value, fill.bound_or_value,
+                           inputs.generator);
+      report.drawn_names.push_back(fill.name);
+    } else {
+      fill.tensor.fill_(fill.bound_or_value);
+    }
+  }
+  return report;
+}
+
+}  // namespace headstart::initializers

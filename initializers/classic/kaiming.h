@@ -1,0 +1,34 @@
+// Kaiming: widths that keep the variance through layers of ReLU.
+#pragma once
+
+#include "initializers/classic/scaled_weights.h"
+#include "initializers/initializer.h"
+
+namespace headstart::initializers {
+
+enum class FanMode {
+  kIn,   // Keeps the variance of activations in the forward pass.
+  kOut,  // Keeps the variance of gradients in the backward pass.
+};
+
+struct KaimingOptions {
+  Distribution distribution = Distribution::kUniform;
+  // Factor on the width. Above 0. The default, sqrt(2), is the gain of ReLU.
+  double gain = 1.4142135623730951;
+  FanMode mode = FanMode::kIn;
+};
+
+// Weights of two or more dimensions with standard deviation gain / sqrt(fan)
+// (He et al. 2015); all else keeps the framework default.
+class Kaiming final : public Initializer {
+ public:
+  explicit Kaiming(const KaimingOptions& options) : options_(options) {}
+
+  absl::StatusOr<InitializationReport> Apply(
+      torch::nn::Module& model, const InitializerInputs& inputs) const override;
+
+ private:
+  const KaimingOptions options_;
+};
+
+}  // namespace headstart::initializers

@@ -1,0 +1,25 @@
+// LeNet-300-100: small enough for every test run.
+#pragma once
+
+#include <cstdint>
+
+#include <torch/nn/modules/container/sequential.h>
+
+#include "worker/models/model.h"
+
+namespace headstart::worker {
+
+// Three linear layers with ReLU between (LeCun et al. 1998): inputs-300-100-
+// classes, named layers.0, layers.2 and layers.4. 266,610 parameters for 784
+// inputs and 10 classes.
+class Lenet300100 final : public Model {
+ public:
+  Lenet300100(int64_t inputs, int64_t classes);
+
+  at::Tensor forward(const at::Tensor& images) override;
+
+ private:
+  torch::nn::Sequential layers_;
+};
+
+}  // namespace headstart::worker

@@ -1,0 +1,33 @@
+// From a spec's model to a Model: the list of all there are.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace headstart::worker {
+
+class Model;
+
+// What the data set asks of a model.
+struct ModelShape {
+  int64_t channels;
+  int64_t height;
+  int64_t width;
+  int64_t classes;
+};
+
+// Names as in the proto's Model: lenet_300_100.
+std::vector<std::string> ModelNames();
+
+// A model whose tensors hold arbitrary values until an initializer fills them.
+//   NotFound            no model has this name; the message lists them.
+//   FailedPrecondition  the model cannot take images of this shape.
+absl::StatusOr<std::shared_ptr<Model>> MakeModel(absl::string_view name,
+                                                 const ModelShape& shape);
+
+}  // namespace headstart::worker

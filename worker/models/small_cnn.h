@@ -1,0 +1,34 @@
+// A small convolutional network, about 100,000 parameters.
+#pragma once
+
+#include <cstdint>
+
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
+#include "worker/models/model.h"
+
+namespace headstart::worker {
+
+// Three times a 3x3 convolution without bias, batch norm, ReLU; 2x2 max pooling
+// after the first two, the mean over all positions after the third, then one
+// linear layer: channels-32-64-128-classes. Any image size from 4x4 on; 94,186
+// parameters for 1 channel and 10 classes, 94,762 for 3.
+class SmallCnn final : public Model {
+ public:
+  SmallCnn(int64_t channels, int64_t classes);
+
+  at::Tensor forward(const at::Tensor& images) override;
+
+ private:
+  torch::nn::Conv2d conv1_;
+  torch::nn::BatchNorm2d bn1_;
+  torch::nn::Conv2d conv2_;
+  torch::nn::BatchNorm2d bn2_;
+  torch::nn::Conv2d conv3_;
+  torch::nn::BatchNorm2d bn3_;
+  torch::nn::Linear linear_;
+};
+
+}  // namespace headstart::worker

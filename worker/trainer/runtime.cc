@@ -1,0 +1,40 @@
+#include "worker/trainer/runtime.h"
+
+#include <malloc.h>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/version.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace headstart::worker {
+
+void SetUpLibTorch(int64_t threads) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 16 << 20);
+  at::set_num_threads(static_cast<int>(threads));
+  at::set_num_interop_threads(1);
+  at::globalContext().setDeterministicAlgorithms(/*deterministic=*/true,
+                                                 /*warn_only=*/false);
+  // Deterministic mode would otherwise fill every new tensor with NaN.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
+std::string LibraryName() { return absl::StrCat("libtorch ", TORCH_VERSION); }
+
+std::string DeviceName() {
+  const char* vendor = __builtin_cpu_is("intel") ? "intel"
+                       : __builtin_cpu_is("amd") ? "amd"
+                                                 : "other";
+  return absl::StrCat("cpu x86-64 ",
+                      absl::AsciiStrToLower(at::get_cpu_capability()), " ",
+                      vendor);
+}
+
+void ReleaseFreeMemory() { malloc_trim(0); }
+
+}  // namespace headstart::worker

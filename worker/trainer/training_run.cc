@@ -1,0 +1,184 @@
+#include "worker/trainer/training_run.h"
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/random_stream.h"
+#include "base/status_macros.h"
+#include "initializers/state_dict.h"
+#include "worker/models/registry.h"
+#include "worker/trainer/slab_source.h"
+
+namespace headstart::worker {
+namespace {
+
+using initializers::InitializationReport;
+using initializers::NamedTensor;
+
+absl::Status CheckEpochs(const Assign& assign, const Recipe& recipe);
+void SeedDefaultGenerator(int64_t seed);
+void SetGeneratorState(const at::Tensor& state);
+void ListState(TrainingRun& run);
+absl::StatusOr<InitializationReport> Initialize(TrainingRun& run, int64_t seed,
+                                                SlabSource& source);
+absl::Status Resume(TrainingRun& run, int64_t from_epoch,
+                    const SlabSource& source);
+Started ReadBack(const TrainingRun& run, const Assign& assign,
+                 InitializationReport report);
+
+}  // namespace
+
+absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
+                                       DatasetReader& datasets) {
+  const Assign& assign = assignment.assign;
+  HS_ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(assign.training_json));
+  HS_RETURN_IF_ERROR(CheckEpochs(assign, recipe));
+  SeedDefaultGenerator(assign.seed);
+  HS_ASSIGN_OR_RETURN(TrainingData data, datasets.ReadTraining(recipe.dataset));
+  const DatasetInfo& info = data.training.info();
+  HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
+                      MakeModel(recipe.model, {.channels = info.channels,
+                                               .height = info.height,
+                                               .width = info.width,
+                                               .classes = info.classes}));
+  NamedParameters parameters;
+  for (const NamedTensor& each : initializers::StateDict(*model)) {
+    if (!each.is_buffer) parameters.emplace_back(each.name, each.tensor);
+  }
+  TrainingRun run = {
+      .recipe = recipe,
+      .data = std::move(data),
+      .model = std::move(model),
+      .optimizer = MakeOptimizer(recipe.optimizer, std::move(parameters)),
+      .state = {},
+      .generator = {},
+      .position = at::zeros({}, at::kLong),
+      .started = {}};
+  ListState(run);
+
+  SlabSource source(assignment);
+  InitializationReport report;
+  if (assign.from_epoch == 0) {
+    HS_ASSIGN_OR_RETURN(report, Initialize(run, assign.seed, source));
+  } else {
+    HS_RETURN_IF_ERROR(Resume(run, assign.from_epoch, source));
+  }
+  run.started = ReadBack(run, assign, std::move(report));
+  return run;
+}
+
+void NoteEpoch(TrainingRun& run, int64_t epoch) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  run.generator.copy_(generator.get_state());
+  run.position.fill_(epoch);
+}
+
+namespace {
+
+absl::Status CheckEpochs(const Assign& assign, const Recipe& recipe) {
+  if (assign.from_epoch >= 0 && assign.from_epoch < assign.until_epoch &&
+      assign.until_epoch <= recipe.epochs) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("until_epoch: must be above from_epoch (", assign.from_epoch,
+                   ") and at most training.epochs (", recipe.epochs, "), got ",
+                   assign.until_epoch, "."));
+}
+
+// The one place that seeds an assignment: this process may have served others.
+void SeedDefaultGenerator(int64_t seed) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_current_seed(RandomStream(seed).Child("training").Bits64());
+}
+
+void SetGeneratorState(const at::Tensor& state) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_state(state);
+}
+
+void ListState(TrainingRun& run) {
+  for (const NamedTensor& each : initializers::StateDict(*run.model)) {
+    run.state.push_back({.name = each.name,
+                         .tensor = each.tensor,
+                         .role = each.is_buffer ? TensorRole::kBuffer
+                                                : TensorRole::kParameter});
+  }
+  for (const auto& [name, tensor] : run.optimizer->State()) {
+    run.state.push_back({.name = absl::StrCat("optimizer.", name),
+                         .tensor = tensor,
+                         .role = TensorRole::kOptimizer});
+  }
+  run.generator = at::detail::getDefaultCPUGenerator().get_state();
+  run.state.push_back({.name = "generator",
+                       .tensor = run.generator,
+                       .role = TensorRole::kState});
+  run.state.push_back(
+      {.name = "position", .tensor = run.position, .role = TensorRole::kState});
+}
+
+absl::StatusOr<InitializationReport> Initialize(TrainingRun& run, int64_t seed,
+                                                SlabSource& source) {
+  at::Generator generator = at::detail::createCPUGenerator(
+      RandomStream(seed).Child("initializer").Bits64());
+  return initializers::MakeInitializer(run.recipe.initializer)
+      ->Apply(*run.model, {.generator = generator, .weights = source});
+}
+
+absl::Status Resume(TrainingRun& run, int64_t from_epoch,
+                    const SlabSource& source) {
+  HS_ASSIGN_OR_RETURN(const auto stored, source.OpenResume());
+  std::vector<NamedTensor> tensors;
+  for (const StateTensor& each : run.state) {
+    tensors.push_back({.name = each.name, .tensor = each.tensor});
+  }
+  const auto skip_none = [](absl::string_view) { return false; };
+  HS_RETURN_IF_ERROR(initializers::CompareStored("the state to resume from",
+                                                 stored, tensors, skip_none));
+  initializers::CopyStored(stored, tensors, skip_none);
+  const int64_t position = run.position.item<int64_t>();
+  if (position != from_epoch) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the state to resume from is that of epoch ", position,
+        ", but the assignment goes on after epoch ", from_epoch, "."));
+  }
+  SetGeneratorState(run.generator);
+  return absl::OkStatus();
+}
+
+Started ReadBack(const TrainingRun& run, const Assign& assign,
+                 InitializationReport report) {
+  int64_t parameter_count = 0;
+  for (const at::Tensor& parameter : run.model->parameters()) {
+    parameter_count += parameter.numel();
+  }
+  TensorTable table = MakeTable(run.state);
+  const int64_t slab_bytes = SlabBytes(table);
+  return {.run = assign.run,
+          .attempt = assign.attempt,
+          .slab_bytes = slab_bytes,
+          .tensors = std::move(table),
+          .effective = {.learning_rate = run.optimizer->learning_rate(),
+                        .batch_size = run.recipe.batch_size,
+                        .parameter_count = parameter_count,
+                        .training_examples = run.data.training.size(),
+                        .validation_examples = run.data.validation.size(),
+                        .thread_count = at::get_num_threads()},
+          .model = run.recipe.model,
+          .input_transform = InputTransform(run.data.training.info()),
+          .initialization = {.loaded_tensors = report.loaded_tensors,
+                             .drawn_names = std::move(report.drawn_names)}};
+}
+
+}  // namespace
+}  // namespace headstart::worker

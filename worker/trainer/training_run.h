@@ -1,0 +1,49 @@
+// An assignment made ready to train: data, model, optimizer, first values.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "absl/status/statusor.h"
+
+#include "worker/datasets/registry.h"
+#include "worker/models/model.h"
+#include "worker/trainer/host.h"
+#include "worker/trainer/recipe.h"
+#include "worker/trainer/snapshot.h"
+#include "worker/training/optimizer.h"
+
+namespace headstart::worker {
+
+// Everything that a training changes or reads while it runs.
+struct TrainingRun {
+  Recipe recipe;
+  TrainingData data;
+  std::shared_ptr<Model> model;
+  std::unique_ptr<Optimizer> optimizer;
+
+  // The state after an epoch: what a snapshot holds and a run resumes from.
+  // Weights and optimizer are on loan; the last two tensors are written by
+  // NoteEpoch.
+  std::vector<StateTensor> state;
+  at::Tensor generator;  // U8: state of the CPU's default generator.
+  at::Tensor position;   // I64 scalar: the epoch.
+
+  Started started;  // What to tell the host, read back from all of the above.
+};
+
+// Seeds this process for the assignment, builds what it trains with, and gives
+// the tensors their first values or those of the epoch to go on from.
+//   InvalidArgument     the spec is wrong in itself.
+//   FailedPrecondition  model, data and stored weights do not fit together.
+//   NotFound, DataLoss  the data set or a source is not there or damaged.
+absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
+                                       DatasetReader& datasets);
+
+// Brings `run.state` up to date with epoch `epoch`, before it is snapshotted.
+void NoteEpoch(TrainingRun& run, int64_t epoch);
+
+}  // namespace headstart::worker
