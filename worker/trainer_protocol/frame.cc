@@ -9,8 +9,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "base/check.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 
 namespace headstart::worker {
@@ -23,13 +22,14 @@ struct ControlBuffer {
   alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(int) * kLineDescriptorsMax)];
 };
 
-// Waits until the socket can be read (POLLIN) or written (POLLOUT).
-absl::Status WaitFor(int socket, short events, absl::Time deadline) {
+// Waits until the socket can be read (POLLIN) or written (POLLOUT), or until
+// `deadline` on the monotonic clock.
+absl::Status WaitFor(int socket, short events, absl::Duration deadline) {
   for (;;) {
     int wait_ms = -1;
-    if (deadline != absl::InfiniteFuture()) {
+    if (deadline != absl::InfiniteDuration()) {
       const absl::Duration left =
-          std::max(deadline - absl::Now(), absl::ZeroDuration());
+          std::max(deadline - Clock::Real().Monotonic(), absl::ZeroDuration());
       wait_ms = static_cast<int>(std::min<int64_t>(
           absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))),
           int64_t{1} << 30));
@@ -49,9 +49,9 @@ absl::Status WaitFor(int socket, short events, absl::Time deadline) {
   }
 }
 
-absl::Time DeadlineIn(absl::Duration timeout) {
-  return timeout == absl::InfiniteDuration() ? absl::InfiniteFuture()
-                                             : absl::Now() + timeout;
+// On the monotonic clock.
+absl::Duration DeadlineIn(absl::Duration timeout) {
+  return Clock::Real().Monotonic() + timeout;
 }
 
 std::vector<UniqueFd> TakeDescriptors(msghdr& message) {
@@ -102,7 +102,7 @@ absl::Status FrameSocket::Send(absl::string_view line,
         kLineDescriptorsMax, " are allowed"));
   }
 
-  const absl::Time deadline = DeadlineIn(timeout);
+  const absl::Duration deadline = DeadlineIn(timeout);
   MutexLock lock(&send_mu_);
   HS_RETURN_IF_ERROR(send_status_);
   const size_t size = line.size() + 1;
@@ -147,7 +147,7 @@ absl::Status FrameSocket::Send(absl::string_view line,
 
 absl::StatusOr<std::optional<Frame>> FrameSocket::Receive(
     absl::Duration timeout) {
-  const absl::Time deadline = DeadlineIn(timeout);
+  const absl::Duration deadline = DeadlineIn(timeout);
   while (whole_.empty()) {
     HS_RETURN_IF_ERROR(receive_status_);
     if (ended_) return std::nullopt;

@@ -1,0 +1,82 @@
+#include "worker/agent/convert.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace headstart::worker {
+
+Assign ToAssign(const v1::Assignment& assignment, std::vector<Source> sources) {
+  Assign assign{.run = assignment.run(),
+                .attempt = assignment.attempt(),
+                .training_json = "",
+                .seed = assignment.seed(),
+                .from_epoch = assignment.from_epoch(),
+                .until_epoch = assignment.until_epoch(),
+                .sources = std::move(sources)};
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  HS_CHECK(google::protobuf::util::MessageToJsonString(
+               assignment.training(), &assign.training_json, options)
+               .ok());
+  return assign;
+}
+
+v1::Measurement ToProto(const Measurement& measurement) {
+  v1::Measurement proto;
+  if (measurement.training_loss.has_value()) {
+    proto.set_training_loss(*measurement.training_loss);
+  }
+  if (measurement.training_accuracy.has_value()) {
+    proto.set_training_accuracy(*measurement.training_accuracy);
+  }
+  if (measurement.validation_loss.has_value()) {
+    proto.set_validation_loss(*measurement.validation_loss);
+  }
+  if (measurement.validation_accuracy.has_value()) {
+    proto.set_validation_accuracy(*measurement.validation_accuracy);
+  }
+  if (measurement.test_loss.has_value()) {
+    proto.set_test_loss(*measurement.test_loss);
+  }
+  if (measurement.test_accuracy.has_value()) {
+    proto.set_test_accuracy(*measurement.test_accuracy);
+  }
+  return proto;
+}
+
+v1::PhaseSeconds ToProto(const PhaseSeconds& seconds) {
+  v1::PhaseSeconds proto;
+  proto.set_train(seconds.train);
+  proto.set_evaluate(seconds.evaluate);
+  proto.set_snapshot(seconds.snapshot);
+  proto.set_stall(seconds.stall);
+  return proto;
+}
+
+v1::EffectiveValues ToProto(const Effective& effective) {
+  v1::EffectiveValues proto;
+  proto.set_learning_rate(effective.learning_rate);
+  proto.set_batch_size(effective.batch_size);
+  proto.set_parameter_count(effective.parameter_count);
+  proto.set_training_examples(effective.training_examples);
+  proto.set_validation_examples(effective.validation_examples);
+  proto.set_thread_count(effective.thread_count);
+  return proto;
+}
+
+v1::Failure ToProto(const Failed& failed) {
+  v1::Failure proto;
+  v1::Failure::Reason reason = v1::Failure::EXCEPTION;
+  // Both use the same names.
+  HS_CHECK(v1::Failure::Reason_Parse(
+      std::string(FailureReasonName(failed.reason)), &reason));
+  proto.set_reason(reason);
+  proto.set_message(failed.message);
+  return proto;
+}
+
+}  // namespace headstart::worker

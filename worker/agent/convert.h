@@ -1,0 +1,22 @@
+// Between the protos that the agent speaks outwards and the structs that it
+// speaks to trainers.
+#pragma once
+
+#include <vector>
+
+#include "headstart/v1/worker_service.pb.h"
+#include "worker/trainer_protocol/messages.h"
+
+namespace headstart::worker {
+
+// The TrainingSpec becomes its JSON form with the proto's field names, fields
+// at their zero value included.
+Assign ToAssign(const v1::Assignment& assignment, std::vector<Source> sources);
+
+v1::Measurement ToProto(const Measurement& measurement);
+v1::PhaseSeconds ToProto(const PhaseSeconds& seconds);
+v1::EffectiveValues ToProto(const Effective& effective);
+// Without the log's tail.
+v1::Failure ToProto(const Failed& failed);
+
+}  // namespace headstart::worker

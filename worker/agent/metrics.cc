@@ -1,0 +1,71 @@
+#include "worker/agent/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
+#include "base/check.h"
+
+namespace headstart::worker {
+namespace {
+
+prometheus::Histogram& EpochSeconds(Telemetry& telemetry, const char* phase) {
+  return telemetry.AddHistogram(
+      "headstart_epoch_seconds",
+      "Seconds of an epoch by phase; their sum is the epoch.",
+      Buckets::kWorkSeconds, {{"phase", phase}});
+}
+
+prometheus::Counter& Attempts(Telemetry& telemetry, const char* state) {
+  return telemetry.AddCounter("headstart_worker_attempts_total",
+                              "Attempts ended on this worker, by how.",
+                              {{"state", state}});
+}
+
+}  // namespace
+
+AgentMetrics::AgentMetrics(Telemetry& telemetry)
+    : slots(telemetry.AddGauge("headstart_worker_slots",
+                               "Slots of this worker.")),
+      busy_slots(telemetry.AddGauge("headstart_worker_slots_busy",
+                                    "Slots that hold an attempt.")),
+      trainer_starts(telemetry.AddCounter(
+          "headstart_worker_trainer_starts_total",
+          "Trainer processes started. One per slot, then one after each "
+          "failure or, with --isolate-trials, each attempt.")),
+      deduplicated_bytes(telemetry.AddCounter(
+          "headstart_upload_deduplicated_bytes_total",
+          "Bytes of tensors not sent since storage had them already.")),
+      train_seconds_(EpochSeconds(telemetry, "train")),
+      evaluate_seconds_(EpochSeconds(telemetry, "evaluate")),
+      snapshot_seconds_(EpochSeconds(telemetry, "snapshot")),
+      stall_seconds_(EpochSeconds(telemetry, "stall")),
+      stall_seconds_total_(telemetry.AddCounter(
+          "headstart_checkpoint_stall_seconds_total",
+          "Seconds that training waited for a free slab.")),
+      succeeded_(Attempts(telemetry, "SUCCEEDED")),
+      released_(Attempts(telemetry, "RELEASED")),
+      failed_(Attempts(telemetry, "FAILED")) {}
+
+void AgentMetrics::CountEpoch(const PhaseSeconds& seconds) {
+  train_seconds_.Observe(seconds.train);
+  evaluate_seconds_.Observe(seconds.evaluate);
+  snapshot_seconds_.Observe(seconds.snapshot);
+  stall_seconds_.Observe(seconds.stall);
+  stall_seconds_total_.Increment(seconds.stall);
+}
+
+void AgentMetrics::CountAttempt(v1::Attempt::State state) {
+  switch (state) {
+    case v1::Attempt::SUCCEEDED:
+      return succeeded_.Increment();
+    case v1::Attempt::RELEASED:
+      return released_.Increment();
+    case v1::Attempt::FAILED:
+      return failed_.Increment();
+    default:
+      HS_CHECK(false) << "state " << state;
+  }
+}
+
+}  // namespace headstart::worker

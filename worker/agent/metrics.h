@@ -1,0 +1,36 @@
+// What the agent counts for itself and its trainers.
+#pragma once
+
+#include "base/net/telemetry.h"
+#include "headstart/v1/trial.pb.h"
+#include "worker/trainer_protocol/messages.h"
+
+namespace headstart::worker {
+
+// Every series of the agent, at 0 from the start. Storage traffic is counted by
+// StorageClient. Any thread may count.
+struct AgentMetrics {
+  explicit AgentMetrics(Telemetry& telemetry);
+
+  // An epoch's seconds by phase, and its stall.
+  void CountEpoch(const PhaseSeconds& seconds);
+  // An attempt's end on this worker.
+  void CountAttempt(v1::Attempt::State state);
+
+  prometheus::Gauge& slots;
+  prometheus::Gauge& busy_slots;
+  prometheus::Counter& trainer_starts;
+  prometheus::Counter& deduplicated_bytes;
+
+ private:
+  prometheus::Histogram& train_seconds_;
+  prometheus::Histogram& evaluate_seconds_;
+  prometheus::Histogram& snapshot_seconds_;
+  prometheus::Histogram& stall_seconds_;
+  prometheus::Counter& stall_seconds_total_;
+  prometheus::Counter& succeeded_;
+  prometheus::Counter& released_;
+  prometheus::Counter& failed_;
+};
+
+}  // namespace headstart::worker

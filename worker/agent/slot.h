@@ -1,0 +1,201 @@
+// One slot: its trainer, its slabs, and the attempt it holds.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "base/random_stream.h"
+#include "headstart/v1/worker_service.pb.h"
+#include "worker/agent/attempt_board.h"
+#include "worker/agent/backoff.h"
+#include "worker/agent/fetcher.h"
+#include "worker/agent/metrics.h"
+#include "worker/agent/slab_pool.h"
+#include "worker/agent/slot_spec.h"
+#include "worker/agent/storage_client.h"
+#include "worker/agent/trainer_process.h"
+#include "worker/agent/uploader.h"
+#include "worker/trainer_protocol/messages.h"
+
+namespace headstart::worker {
+
+struct SlotOptions {
+  SlotSpec spec;
+  TrainerOptions trainer;
+  std::string log_path;  // Of the trainers' stderr.
+  int64_t slab_count = 3;
+  // A fresh trainer for every attempt.
+  bool isolate_trials = false;
+  // A trainer that has not said `ready` by then is killed.
+  absl::Duration start_patience = absl::Minutes(2);
+  // A trainer that does not answer `stop now` is killed after this.
+  absl::Duration stop_patience = absl::Seconds(10);
+};
+
+// What a slot says to the agent, from its own thread.
+struct SlotEvents {
+  // Once: the first trainer is ready and says on what device, or the reason
+  // why it is not.
+  std::function<void(absl::StatusOr<v1::Slot>)> on_first_start;
+  // Once, after HandBack: the slot holds no attempt any more.
+  std::function<void()> on_handed_back;
+};
+
+// What a slot is to do; no assignment: be free.
+struct DesiredWork {
+  std::optional<v1::Assignment> assignment;
+  // Finish the running epoch, then hand the attempt back.
+  bool release = false;
+  // For commits.
+  std::string cluster_id;
+};
+
+// Brings what a slot does to what it is to do.
+//
+// A trainer is kept ready, before there is work and after it; a failure, or
+// isolate_trials, replaces it. An attempt goes: fetch its sources, assign,
+// store snapshots one after another while it trains, end. It ends on the board
+// when its trainer is done with it and every snapshot is stored or given up:
+// what a trainer snapshotted before it crashed is not lost.
+//
+// Two threads. The slot's owns all state; it waits for the trainer and for
+// closures that others post. The storage thread runs fetches and uploads in
+// order and posts what came of them. Whoever waits for storage is never the
+// one who answers the scheduler.
+//
+// Borrows all it is made with. Any thread may call.
+class Slot final {
+ public:
+  static absl::StatusOr<std::unique_ptr<Slot>> Create(
+      SlotOptions options, SlotEvents events, AttemptBoard& board,
+      StorageClient& storage, AgentMetrics& metrics, RandomStream jitter);
+
+  // Gives up what is not stored, ends the trainer, joins the threads.
+  ~Slot();
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
+  // An attempt that is held and not wanted ends at once, RELEASED.
+  void SetDesired(DesiredWork desired);
+
+  // Stops training at once, stores the snapshots there are, ends the attempt
+  // RELEASED, and takes no other.
+  void HandBack();
+
+ private:
+  struct Ending {
+    v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
+    v1::Failure failure;
+  };
+  // The attempt held.
+  struct Current {
+    AttemptKey key;
+    v1::Assignment assignment;
+    std::string cluster_id;
+    StopEvent cancel;  // Of the storage thread's jobs for it.
+    int64_t job_count = 0;
+
+    bool sources_ready = false;
+    std::optional<FetchedSource> fetched;
+    bool trainer_busy = false;  // `assign` sent, no end of it heard.
+    std::optional<Started> started;
+    std::optional<EpochDone> measured;
+    int64_t snapshot_epoch = -1;  // The last one.
+    std::optional<StopMode> stop_sent;
+    std::optional<Ending> ending;  // Once it is decided.
+
+    // Of the storage thread: digest of the last stored epoch's manifest.
+    std::string parent_digest;
+  };
+
+  Slot(SlotOptions options, SlotEvents events, TrainerLog log,
+       AttemptBoard& board, StorageClient& storage, AgentMetrics& metrics,
+       RandomStream jitter);
+
+  void Post(std::function<void()> closure);
+  void Store(std::function<void()> job);
+  void Run();
+  void RunStorage();
+  void Wait();
+  bool RunPosted();
+
+  // Desired against actual.
+  void Reconcile();
+  void Begin();
+  void FetchSources();
+  void OnFetched(absl::StatusOr<FetchedSource> fetched);
+  void AssignIfReady();
+  void Decide(v1::Attempt::State state, v1::Failure failure = {});
+  void SendStop(StopMode mode);
+  void GiveUp(bool keep_snapshots);
+  void EndIfOver();
+
+  // The trainer.
+  void StartTrainer();
+  void ReadTrainer();
+  void CheckDeadlines();
+  void OnTrainerEnded(v1::Failure failure);
+  void EndTrainer();
+  void KillTrainer(v1::Failure::Reason reason, const std::string& why);
+  absl::Status Handle(const TrainerMessage& message);
+  absl::Status On(const Ready& ready);
+  absl::Status On(const Started& started);
+  absl::Status On(const Step& step);
+  absl::Status On(const EpochDone& epoch);
+  absl::Status On(const Snapshot& snapshot);
+  absl::Status On(const Paused& paused);
+  absl::Status On(const Finished& finished);
+  absl::Status On(const Failed& failed);
+  void StoreSnapshot(int64_t slab, v1::EpochReport report);
+  void OnStored(int64_t slab, v1::EpochReport report,
+                absl::StatusOr<storage::Digest> digest);
+
+  const SlotOptions options_;
+  const SlotEvents events_;
+  AttemptBoard& board_;
+  AgentMetrics& metrics_;
+  Clock& clock_;
+  const UniqueFd wake_;  // An eventfd.
+
+  // Of the slot's thread.
+  TrainerLog log_;
+  SlabPool slabs_;
+  Backoff restart_backoff_;
+  DesiredWork desired_;
+  bool handing_back_ = false;
+  bool said_handed_back_ = false;
+  std::unique_ptr<Current> current_;
+  std::unique_ptr<TrainerProcess> trainer_;
+  std::optional<Ready> ready_;  // Of this trainer.
+  bool started_once_ = false;   // on_first_start was called.
+  // Monotonic deadlines.
+  absl::Duration start_at_ = absl::ZeroDuration();
+  absl::Duration ready_until_ = absl::InfiniteDuration();
+  absl::Duration stopped_until_ = absl::InfiniteDuration();
+
+  // Of the storage thread.
+  Uploader uploader_;
+  Fetcher fetcher_;
+
+  Mutex mu_;
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mu_);
+  // Bounded by the slabs, and one fetch.
+  std::deque<std::function<void()>> jobs_ ABSL_GUARDED_BY(mu_);
+
+  std::thread storage_thread_;
+  std::thread thread_;
+};
+
+}  // namespace headstart::worker

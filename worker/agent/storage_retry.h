@@ -1,0 +1,27 @@
+// How often a call to storage is repeated, and when it is given up.
+#pragma once
+
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "base/random_stream.h"
+
+namespace headstart::worker {
+
+struct StorageRetry {
+  Clock* const clock;
+  const RandomStream jitter;
+
+  // Calls until the answer is final or `cancel` is stopped (Cancelled).
+  //
+  // A store that is away, too slow or full, or that misses blobs, is asked
+  // for ever: the weights wait in their slab and nothing is lost. Errors that a
+  // connection breaking in the middle may cause are repeated a few times.
+  // Whatever else storage says is the answer.
+  absl::Status Run(const std::string& what, const StopEvent& cancel,
+                   absl::FunctionRef<absl::Status()> call) const;
+};
+
+}  // namespace headstart::worker
