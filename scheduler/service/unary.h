@@ -1,0 +1,86 @@
+// Unary calls: a question to the engine, or a change by it.
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/net/grpc_status.h"
+#include "scheduler/service/engine.h"
+#include "scheduler/service/request_key.h"
+
+namespace headstart::scheduler {
+
+inline grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext* context,
+                                           const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+// Answers with what `question` finds in the durable state.
+template <typename Response>
+grpc::ServerUnaryReactor* AnswerQuestion(
+    Engine& engine, grpc::CallbackServerContext* context, Response* response,
+    absl::AnyInvocable<absl::StatusOr<Response>(const EngineView&)> question) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  engine.Read(
+      [response, question = std::move(question)](
+          const EngineView& view) mutable -> absl::Status {
+        absl::StatusOr<Response> answer = question(view);
+        if (answer.ok()) *response = *std::move(answer);
+        return answer.status();
+      },
+      [reactor](const absl::Status& status) {
+        reactor->Finish(ToGrpcStatus(status));
+      });
+  return reactor;
+}
+
+// Executes `command` and answers with what `result` finds afterwards under the
+// name of the resource that was made or changed.
+template <typename Response>
+grpc::ServerUnaryReactor* AnswerChange(
+    Engine& engine, grpc::CallbackServerContext* context, Response* response,
+    Command command,
+    absl::AnyInvocable<absl::StatusOr<Response>(const EngineView&,
+                                                const std::string& name)>
+        result) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  engine.Submit(
+      std::move(command),
+      [response, result = std::move(result)](const EngineView& view,
+                                             const Outcome& outcome) mutable {
+        absl::StatusOr<Response> answer = result(view, outcome.name);
+        if (answer.ok()) *response = *std::move(answer);
+        return answer.status();
+      },
+      [reactor](const absl::Status& status) {
+        reactor->Finish(ToGrpcStatus(status));
+      });
+  return reactor;
+}
+
+// The same for a command about one named resource.
+template <typename CommandType, typename Request, typename Response>
+grpc::ServerUnaryReactor* AnswerNamedChange(
+    Engine& engine, grpc::CallbackServerContext* context,
+    const Request& request, absl::string_view method, Response* response,
+    absl::AnyInvocable<absl::StatusOr<Response>(const EngineView&,
+                                                const std::string& name)>
+        result) {
+  absl::StatusOr<RequestKey> key =
+      MakeRequestKey(request, request.request_id(), method);
+  if (!key.ok()) return AnswerNow(context, key.status());
+  CommandType command;
+  command.request = *std::move(key);
+  command.name = request.name();
+  return AnswerChange<Response>(engine, context, response, std::move(command),
+                                std::move(result));
+}
+
+}  // namespace headstart::scheduler
