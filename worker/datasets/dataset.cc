@@ -16,6 +16,17 @@ std::vector<int32_t> AllRows(const RawExamples& raw) {
   return rows;
 }
 
+// The widest vectors that the CPU has; a multiplication and an addition on each
+// of them, never fused (see CMakeLists.txt), so that all make the same floats.
+__attribute__((target_clones("avx512f", "avx2", "default"),
+               optimize("O3"))) void
+Normalize(const uint8_t* pixels, int64_t count, const Normalization channel,
+          float* normalized) {
+  for (int64_t i = 0; i < count; ++i) {
+    normalized[i] = pixels[i] * channel.scale + channel.shift;
+  }
+}
+
 }  // namespace
 
 Examples::Examples(const DatasetInfo& info,
@@ -31,33 +42,33 @@ BatchReader::BatchReader(const Examples& examples, int64_t batch_size)
     : examples_(examples),
       image_bytes_(examples.info().channels * examples.info().height *
                    examples.info().width),
-      normalized_(examples.info().channels),
       images_(at::empty({batch_size, examples.info().channels,
                          examples.info().height, examples.info().width},
                         at::kFloat)),
       labels_(at::empty({batch_size}, at::kLong)) {
   const DatasetInfo& info = examples.info();
   for (int64_t channel = 0; channel < info.channels; ++channel) {
-    for (int pixel = 0; pixel < 256; ++pixel) {
-      normalized_[channel][pixel] =
-          static_cast<float>((pixel / 255.0 - info.mean[channel]) /
-                             info.standard_deviation[channel]);
-    }
+    const double deviation = info.standard_deviation[channel];
+    channels_.push_back(
+        {.scale = static_cast<float>(1 / (255 * deviation)),
+         .shift = static_cast<float>(-info.mean[channel] / deviation)});
   }
 }
 
 Batch BatchReader::Read(absl::Span<const int32_t> which) {
   const int64_t count = which.size();
   HS_CHECK(count <= images_.size(0));
-  const int64_t plane = image_bytes_ / normalized_.size();
+  const int64_t plane = image_bytes_ / channels_.size();
   const RawExamples& raw = *examples_.raw_;
   float* image = images_.mutable_data_ptr<float>();
   int64_t* label = labels_.mutable_data_ptr<int64_t>();
   for (const int32_t position : which) {
     const int32_t row = examples_.rows_[position];
     const uint8_t* pixel = raw.pixels.data() + row * image_bytes_;
-    for (const std::array<float, 256>& normalized : normalized_) {
-      for (int64_t i = 0; i < plane; ++i) *image++ = normalized[*pixel++];
+    for (const Normalization& channel : channels_) {
+      Normalize(pixel, plane, channel, image);
+      pixel += plane;
+      image += plane;
     }
     *label++ = raw.labels[row];
   }

@@ -1,7 +1,6 @@
 // Images in memory as bytes, and batches of them as tensors.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -42,6 +41,12 @@ struct Batch {
   at::Tensor labels;  // Int64 [n].
 };
 
+// What a pixel of one channel becomes: pixel * scale + shift.
+struct Normalization {
+  float scale;
+  float shift;
+};
+
 // Gathers batches of up to `batch_size` examples into the same two tensors
 // again and again: what Read returned is overwritten by the next Read, so the
 // step that uses a batch must be over by then. One thread; the examples must
@@ -56,9 +61,7 @@ class BatchReader final {
  private:
   const Examples& examples_;
   const int64_t image_bytes_;
-  // What a pixel becomes, one table per channel: in double and rounded once,
-  // so that every CPU makes the same floats.
-  std::vector<std::array<float, 256>> normalized_;
+  std::vector<Normalization> channels_;
   at::Tensor images_;
   at::Tensor labels_;
 };
