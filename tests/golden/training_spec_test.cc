@@ -1,0 +1,113 @@
+// The proto's side of training_spec_full.json: TrainingSpecs in the JSON that
+// an assignment carries, which between them set every field and every kind. The
+// trainer's side is worker/trainer/recipe_test.cc; the file holds them
+// together.
+#include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/json_util.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "headstart/v1/training_spec.pb.h"
+
+namespace headstart {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+std::vector<std::string> GoldenSpecs() {
+  std::vector<std::string> specs;
+  const auto file = ReadFile(HEADSTART_GOLDEN "/training_spec_full.json");
+  for (const auto& spec : nlohmann::json::parse(file.value())) {
+    specs.push_back(spec.dump());
+  }
+  return specs;
+}
+
+// All fields that a message of this type can have, as paths, and the values of
+// their enums, whichever field has them.
+void CollectPossible(const Descriptor& type, const std::string& path,
+                     std::set<std::string>& paths) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    const std::string here = path + "." + field.name();
+    paths.insert(here);
+    if (field.message_type() != nullptr) {
+      CollectPossible(*field.message_type(), here, paths);
+    }
+    if (const EnumDescriptor* values = field.enum_type()) {
+      for (int v = 1; v < values->value_count(); ++v) {
+        paths.insert(values->value(v)->full_name());
+      }
+    }
+  }
+}
+
+// Those that this one has.
+void CollectSet(const Message& message, const std::string& path,
+                std::set<std::string>& paths) {
+  const Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string here = path + "." + field->name();
+    paths.insert(here);
+    if (field->is_repeated()) continue;
+    if (field->message_type() != nullptr) {
+      CollectSet(reflection.GetMessage(message, field), here, paths);
+    }
+    if (field->enum_type() != nullptr) {
+      paths.insert(reflection.GetEnum(message, field)->full_name());
+    }
+  }
+}
+
+TEST(TrainingSpecGoldenTest, EveryFieldAndKindIsSetSomewhere) {
+  std::set<std::string> possible;
+  CollectPossible(*v1::TrainingSpec::descriptor(), "training", possible);
+
+  std::set<std::string> found;
+  for (const std::string& json : GoldenSpecs()) {
+    v1::TrainingSpec spec;
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &spec).ok());
+    CollectSet(spec, "training", found);
+  }
+
+  std::set<std::string> missing;
+  std::ranges::set_difference(possible, found,
+                              std::inserter(missing, missing.end()));
+  EXPECT_THAT(missing, ::testing::IsEmpty());
+}
+
+TEST(TrainingSpecGoldenTest, PrintsWhatItRead) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  for (const std::string& json : GoldenSpecs()) {
+    v1::TrainingSpec spec;
+    const auto status =
+        google::protobuf::util::JsonStringToMessage(json, &spec);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+
+    std::string printed;
+    ASSERT_TRUE(
+        google::protobuf::util::MessageToJsonString(spec, &printed, options)
+            .ok());
+
+    EXPECT_EQ(nlohmann::json::parse(printed), nlohmann::json::parse(json));
+  }
+}
+
+}  // namespace
+}  // namespace headstart

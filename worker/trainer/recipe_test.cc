@@ -1,0 +1,216 @@
+// The trainer's side of tests/golden/training_spec_full.json, and what is
+// refused.
+#include "worker/trainer/recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "tests/support/status_matchers.h"
+
+namespace headstart::worker {
+namespace {
+
+using ::testing::ElementsAre;
+using Json = nlohmann::json;
+
+Json Golden() {
+  return Json::parse(
+      ReadFile(HEADSTART_GOLDEN "/training_spec_full.json").value());
+}
+
+// Pointers to every value inside `json`, its own "" not among them.
+void CollectPaths(const Json& json, const Json::json_pointer here,
+                  std::vector<Json::json_pointer>& paths) {
+  if (!json.is_object()) return;
+  for (const auto& item : json.items()) {
+    paths.push_back(here / item.key());
+    CollectPaths(item.value(), paths.back(), paths);
+  }
+}
+
+TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
+  const Json golden = Golden();
+  ASSERT_EQ(golden.size(), 6u);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
+  EXPECT_EQ(first.model, "lenet_300_100");
+  EXPECT_EQ(first.dataset.name, "mnist");
+  EXPECT_EQ(first.dataset.split.validation_examples, 5000);
+  EXPECT_EQ(first.dataset.split.train_examples, 10000);
+  EXPECT_EQ(first.dataset.split.split_seed, 7);
+  EXPECT_EQ(first.epochs, 9);
+  EXPECT_EQ(first.batch_size, 128);
+  const auto& adam = std::get<AdamOptions>(first.optimizer);
+  EXPECT_EQ(adam.learning_rate, 0.0012);
+  EXPECT_EQ(adam.beta1, 0.85);
+  EXPECT_EQ(adam.beta2, 0.995);
+  EXPECT_EQ(adam.epsilon, 1e-7);
+  EXPECT_EQ(adam.weight_decay, 1e-4);
+  EXPECT_TRUE(std::holds_alternative<ConstantSchedule>(first.schedule));
+  EXPECT_TRUE(std::holds_alternative<initializers::FrameworkDefaultOptions>(
+      first.initializer));
+  EXPECT_EQ(first.evaluate, TestWhen::kLastEpoch);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe second, ParseRecipe(golden[1].dump()));
+  EXPECT_EQ(second.model, "small_cnn");
+  EXPECT_EQ(second.dataset.name, "fashion_mnist");
+  EXPECT_EQ(second.dataset.split.split_seed, -3);
+  const auto& sgd = std::get<SgdOptions>(second.optimizer);
+  EXPECT_EQ(sgd.learning_rate, 0.05);
+  EXPECT_EQ(sgd.momentum, 0.9);
+  EXPECT_TRUE(sgd.nesterov);
+  EXPECT_EQ(sgd.weight_decay, 5e-4);
+  const auto& cosine = std::get<CosineSchedule>(second.schedule);
+  EXPECT_EQ(cosine.step, CosineStep::kPerEpoch);
+  EXPECT_EQ(cosine.period_epochs, 10);
+  EXPECT_EQ(cosine.final_learning_rate, 0.001);
+  const auto& xavier =
+      std::get<initializers::XavierOptions>(second.initializer);
+  EXPECT_EQ(xavier.distribution, initializers::Distribution::kUniform);
+  EXPECT_EQ(xavier.gain, 0.5);
+  EXPECT_EQ(second.evaluate, TestWhen::kEveryEpoch);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe third, ParseRecipe(golden[2].dump()));
+  EXPECT_EQ(third.model, "cifar_resnet18");
+  EXPECT_EQ(third.dataset.name, "cifar10");
+  EXPECT_EQ(third.dataset.split.split_seed, 9007199254740993);  // 2^53 + 1
+  EXPECT_EQ(std::get<CosineSchedule>(third.schedule).step,
+            CosineStep::kPerStep);
+  EXPECT_EQ(
+      std::get<initializers::XavierOptions>(third.initializer).distribution,
+      initializers::Distribution::kNormal);
+  EXPECT_EQ(third.evaluate, TestWhen::kNever);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe fourth, ParseRecipe(golden[3].dump()));
+  const auto& uniform =
+      std::get<initializers::KaimingOptions>(fourth.initializer);
+  EXPECT_EQ(uniform.distribution, initializers::Distribution::kUniform);
+  EXPECT_EQ(uniform.gain, 1.5);
+  EXPECT_EQ(uniform.mode, initializers::FanMode::kOut);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe fifth, ParseRecipe(golden[4].dump()));
+  const auto& normal =
+      std::get<initializers::KaimingOptions>(fifth.initializer);
+  EXPECT_EQ(normal.distribution, initializers::Distribution::kNormal);
+  EXPECT_EQ(normal.mode, initializers::FanMode::kIn);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe sixth, ParseRecipe(golden[5].dump()));
+  const auto& checkpoint =
+      std::get<initializers::FromCheckpointOptions>(sixth.initializer);
+  EXPECT_EQ(checkpoint.checkpoint, "studies/1/trials/12/epochs/5");
+  EXPECT_THAT(checkpoint.fresh_layers, ElementsAre("layers.2", "layers.4"));
+}
+
+TEST(RecipeTest, NamesAMissingField) {
+  for (const Json& spec : Golden()) {
+    std::vector<Json::json_pointer> paths;
+    CollectPaths(spec, Json::json_pointer(), paths);
+    for (const Json::json_pointer& path : paths) {
+      if (path.back() == "fresh_layers") continue;  // Repeated: may be empty.
+      Json cut = spec;
+      cut[path.parent_pointer()].erase(path.back());
+
+      const absl::Status status = ParseRecipe(cut.dump()).status();
+
+      // A oneof without its kind names the parent and lists the kinds.
+      EXPECT_THAT(status,
+                  StatusIs(absl::StatusCode::kInvalidArgument, path.back()))
+          << path;
+    }
+  }
+}
+
+TEST(RecipeTest, NamesAnUnknownField) {
+  for (const Json& spec : Golden()) {
+    std::vector<Json::json_pointer> paths = {Json::json_pointer()};
+    CollectPaths(spec, Json::json_pointer(), paths);
+    for (const Json::json_pointer& path : paths) {
+      if (!spec[path].is_object()) continue;
+      Json more = spec;
+      more[path]["learning_rat"] = 1;
+
+      EXPECT_THAT(ParseRecipe(more.dump()),
+                  StatusIs(absl::StatusCode::kInvalidArgument, "learning_rat"))
+          << path;
+    }
+  }
+}
+
+TEST(RecipeTest, ReadsIntegersWrittenAsNumbers) {
+  Json spec = Golden()[0];
+  spec["epochs"] = 3;
+
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(spec.dump()));
+
+  EXPECT_EQ(recipe.epochs, 3);
+}
+
+TEST(RecipeTest, TakesNoFreshLayersForAnEmptyList) {
+  Json spec = Golden()[5];
+  spec["initializer"]["checkpoint"].erase("fresh_layers");
+
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(spec.dump()));
+
+  EXPECT_TRUE(std::get<initializers::FromCheckpointOptions>(recipe.initializer)
+                  .fresh_layers.empty());
+}
+
+struct Bad {
+  int golden;
+  const char* path;
+  Json value;
+  const char* says;
+};
+
+TEST(RecipeTest, RefusesValuesThatAreNotAllowed) {
+  const std::vector<Bad> cases = {
+      {0, "/epochs", 0, "training.epochs: must be an integer from 1 to 100000"},
+      {0, "/epochs", "1.5", "training.epochs"},
+      {0, "/epochs", "9x", "training.epochs"},
+      {0, "/batch_size", 65537, "training.batch_size"},
+      {0, "/optimizer/adam/learning_rate", 0,
+       "training.optimizer.adam.learning_rate: must be a number above 0"},
+      {0, "/optimizer/adam/learning_rate", "NaN", "learning_rate"},
+      {0, "/optimizer/adam/beta1", 1, "of at least 0 and below 1"},
+      {0, "/optimizer/adam/epsilon", 0, "above 0"},
+      {0, "/dataset/mnist/validation_examples", -10, "of at least 0"},
+      {1, "/optimizer/sgd/momentum", 0, "nesterov: needs a momentum above 0"},
+      {1, "/optimizer/sgd/nesterov", 1, "must be true or false"},
+      {1, "/schedule/cosine/step", "PER_BATCH",
+       "must be one of PER_EPOCH, PER_STEP"},
+      {1, "/schedule/cosine/period_epochs", 0, "of at least 1"},
+      {1, "/initializer/xavier_uniform/gain", 0, "above 0"},
+      {5, "/initializer/checkpoint/checkpoint", "", "must be a text"},
+      {5, "/initializer/checkpoint/fresh_layers", "layers", "list of texts"},
+      {0, "/model", Json{{"lenet_5", Json::object()}},
+       "training.model: must have exactly one of lenet_300_100"},
+      {0, "/evaluate", "TEST_SOMETIMES", "TEST_NEVER"},
+  };
+  const Json golden = Golden();
+  for (const Bad& bad : cases) {
+    Json spec = golden[bad.golden];
+    spec[Json::json_pointer(bad.path)] = bad.value;
+
+    EXPECT_THAT(ParseRecipe(spec.dump()),
+                StatusIs(absl::StatusCode::kInvalidArgument, bad.says))
+        << bad.path;
+  }
+}
+
+TEST(RecipeTest, RefusesWhatIsNoSpec) {
+  for (const char* text : {"", "{", "[]", "3", "null", "\"x\""}) {
+    EXPECT_THAT(ParseRecipe(text),
+                StatusIs(absl::StatusCode::kInvalidArgument, "training"))
+        << text;
+  }
+}
+
+}  // namespace
+}  // namespace headstart::worker
