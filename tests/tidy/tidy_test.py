@@ -65,7 +65,8 @@ class TidyTest(unittest.TestCase):
             '#include "base/check.h"', "pure", ["base/clock.h", "base/check.h"])
 
     def test_implementations_are_named_in_main(self):
-        line = {"scheduler/journal/rocksdb_journal.h": HEADER}
+        line = {"scheduler/journal/rocksdb_journal.h": HEADER,
+                "scheduler/journal/journal.h": HEADER}
         include = '#include "scheduler/journal/rocksdb_journal.h"'
         self.expect(
             tidy.check_includes,
