@@ -99,7 +99,7 @@ class TidyTest(unittest.TestCase):
                 ("base/a.cc", "std::random_device d;", "RandomStream stream(7);"),
                 ("worker/training/a.cc", "torch::manual_seed(1);", "Seed(1);"),
                 ("scheduler/core/a.cc", "absl::flat_hash_map<int, int> m;",
-                 "absl::btree_map<int, int> m;"),
+                 "// Only looked up, never walked.\nabsl::flat_hash_map<int, int> m;"),
                 ("scheduler/search/a.cc", "std::thread t;", "int thread;")]:
             with self.subTest(bad):
                 self.expect_line(tidy.check_banned_calls, path, bad, good, path)
