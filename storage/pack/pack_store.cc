@@ -269,6 +269,11 @@ std::vector<PackUsage> PackStore::Packs() const {
   return usage;
 }
 
+int64_t PackStore::QueuedUploads() const {
+  MutexLock lock(&mu_);
+  return static_cast<int64_t>(queue_.size());
+}
+
 absl::StatusOr<int64_t> PackStore::Remove(absl::Span<const Digest> digests,
                                           absl::Duration cutoff) {
   MutexLock write_lock(&write_mu_);

@@ -92,6 +92,9 @@ class PackStore final : public BlobStore, public BlobInventory {
   // By number.
   std::vector<PackUsage> Packs() const;
 
+  // PutAll calls that wait for the disk, those being written included.
+  int64_t QueuedUploads() const;
+
   // Removes those of `digests` that nobody has touched since `cutoff`, on the
   // clock's Monotonic, and returns how many bytes of records died. Choose the
   // cutoff before asking what is needed: a commit in between has touched.
