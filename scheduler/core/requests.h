@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
 
 #include "headstart/internal/v1/journal.pb.h"
@@ -33,9 +33,8 @@ class Requests {
   static constexpr size_t kAnswersMax = 10'000;
 
   std::deque<internal::v1::RequestAnswered> answers_;
-  // Id to the number of its answer, counted from the first ever. Only looked
-  // up, never walked.
-  absl::flat_hash_map<std::string, int64_t> numbers_;
+  // Id to the number of its answer, counted from the first ever.
+  absl::btree_map<std::string, int64_t> numbers_;
   int64_t forgotten_ = 0;  // Answers that have left the front.
 };
 

@@ -3,7 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/core/test_world.h"
+#include "tests/support/scheduler_world.h"
 
 namespace headstart::scheduler {
 namespace {

@@ -1,0 +1,227 @@
+#include "scheduler/search/space.h"
+
+#include <cmath>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "base/check.h"
+#include "base/random_stream.h"
+#include "scheduler/search/spec_defaults.h"
+#include "tests/support/status_matchers.h"
+
+namespace headstart::scheduler {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Ge;
+using ::testing::Lt;
+
+absl::StatusOr<Space> SpaceOf(const std::string& parameters) {
+  v1::Study study;
+  HS_CHECK(google::protobuf::TextFormat::ParseFromString(
+      R"(training {
+           model { lenet_300_100 {} }
+           dataset { mnist { validation_examples: 5000 } }
+           epochs: 9 batch_size: 60
+           optimizer { adam { learning_rate: 0.0012 } } }
+         search { )" + parameters + " }", &study))
+      << parameters;
+  FillDefaults(*study.mutable_training());
+  return Space::Create(study.search().parameters(), study.training());
+}
+
+// algorithms.md H.8: the last known answer, through the mappings.
+TEST(SpaceTest, MapsTheKnownDraw) {
+  const auto words = Philox4x32({0, 3, 7, 0}, {2024, 0});
+  const double u = UnitInterval((uint64_t{words[0]} << 32) | words[1]);
+  EXPECT_EQ(u, 0.6924767621666915);
+
+  v1::DoubleRange range;
+  range.set_min(1e-4);
+  range.set_max(1e-1);
+  range.set_scale(v1::LOG);
+  EXPECT_NEAR(DoubleAt(range, u), 0.011951716598, 5e-13);
+  EXPECT_EQ(IndexAt(6, u), 4);
+}
+
+TEST(SpaceTest, MapsTheEndsOfARange) {
+  const double almost = std::nextafter(1.0, 0.0);
+  v1::DoubleRange doubles;
+  doubles.set_min(0.1);
+  doubles.set_max(0.3);
+  for (const v1::Scale scale : {v1::LINEAR, v1::LOG}) {
+    doubles.set_scale(scale);
+    EXPECT_NEAR(DoubleAt(doubles, 0), 0.1, 1e-15);
+    EXPECT_THAT(DoubleAt(doubles, almost), AllOf(Ge(0.1), Lt(0.3)));
+  }
+  v1::IntegerRange integers;
+  integers.set_min(3);
+  integers.set_max(17);
+  for (const v1::Scale scale : {v1::LINEAR, v1::LOG}) {
+    integers.set_scale(scale);
+    EXPECT_EQ(IntegerAt(integers, 0), 3);
+    EXPECT_EQ(IntegerAt(integers, almost), 17);
+  }
+}
+
+TEST(SpaceTest, DrawsLogIntegersByTheirShareOfTheLogarithm) {
+  v1::IntegerRange range;
+  range.set_min(1);
+  range.set_max(7);
+  range.set_scale(v1::LOG);
+  // 1 owns [1, 2) of [1, 8): a third of the logarithm.
+  EXPECT_EQ(IntegerAt(range, 1.0 / 3 - 1e-9), 1);
+  EXPECT_EQ(IntegerAt(range, 1.0 / 3 + 1e-9), 2);
+}
+
+TEST(SpaceTest, DrawsAtAnAddressOfEachValuesOwn) {
+  const Space one = *SpaceOf(R"(parameters {
+    path: "optimizer.adam.learning_rate"
+    double { min: 1e-4 max: 1e-1 scale: LOG } })");
+  const Space two = *SpaceOf(R"(
+    parameters { path: "batch_size" integer_list { values: [32, 64] } }
+    parameters { path: "optimizer.adam.learning_rate"
+                 double { min: 1e-4 max: 1e-1 scale: LOG } })");
+
+  for (int64_t trial = 1; trial <= 20; ++trial) {
+    const Point alone = one.Draw(42, trial);
+    const Point beside = two.Draw(42, trial);
+    EXPECT_EQ(alone.training.optimizer().adam().learning_rate(),
+              beside.training.optimizer().adam().learning_rate());
+    v1::DoubleRange range;
+    range.set_min(1e-4);
+    range.set_max(1e-1);
+    range.set_scale(v1::LOG);
+    EXPECT_EQ(alone.training.optimizer().adam().learning_rate(),
+              DoubleAt(range, RandomStream(42)
+                                  .Child("trial", trial)
+                                  .Child("optimizer.adam.learning_rate")
+                                  .Uniform()));
+  }
+}
+
+TEST(SpaceTest, WritesValuesAndTheirTexts) {
+  const Space space = *SpaceOf(R"(
+    parameters { path: "optimizer.adam.beta1" double_list { values: [0.5] } }
+    parameters { path: "batch_size" integer_list { values: [128] } }
+    parameters { path: "evaluate"
+                 choice { values { string_value: "TEST_NEVER" } } }
+    parameters { path: "initializer" choice { values { struct_value { fields {
+      key: "kaiming_uniform" value { struct_value { fields {
+        key: "gain" value { number_value: 1 } } } } } } } } })");
+
+  const Point point = space.Draw(1, 1);
+
+  EXPECT_EQ(point.training.optimizer().adam().beta1(), 0.5);
+  EXPECT_EQ(point.training.batch_size(), 128);
+  EXPECT_EQ(point.training.evaluate(), v1::TEST_NEVER);
+  EXPECT_EQ(point.training.initializer().kaiming_uniform().gain(), 1);
+  ASSERT_EQ(point.values.size(), 4u);
+  EXPECT_EQ(point.values[0].value(), "0.5");
+  EXPECT_EQ(point.values[1].value(), "128");
+  EXPECT_EQ(point.values[2].value(), "TEST_NEVER");
+  EXPECT_EQ(point.values[3].value(), "{\"kaiming_uniform\":{\"gain\":1}}");
+}
+
+struct Refusal {
+  const char* name;
+  const char* parameters;
+  const char* says;
+};
+class SpaceRefusals : public testing::TestWithParam<Refusal> {};
+
+TEST_P(SpaceRefusals, NamesParameterAndReason) {
+  const absl::Status status = SpaceOf(GetParam().parameters).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                               GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SpaceRefusals,
+    testing::Values(
+        Refusal{"None", "", "1 to 50, got 0"},
+        Refusal{"NoDomain", "parameters { path: 'batch_size' }",
+                "has no domain"},
+        Refusal{"UnknownField",
+                "parameters { path: 'optimizer.adam.rate' "
+                "double { min: 1 max: 2 } }",
+                "optimizer.adam has learning_rate, beta1"},
+        Refusal{"UnknownTop",
+                "parameters { path: 'lr' double { min: 1 max: 2 } }",
+                "training has model, dataset, epochs"},
+        Refusal{"BelowANumber",
+                "parameters { path: 'batch_size.x' integer { max: 2 } }",
+                "batch_size has no fields"},
+        Refusal{"OtherKind",
+                "parameters { path: 'optimizer.sgd.momentum' "
+                "double { min: 0 max: 0.9 } }",
+                "lies in another kind"},
+        Refusal{"WrongDomain",
+                "parameters { path: 'batch_size' double { min: 1 max: 2 } }",
+                "it is an integer field. Use integer, integer_list or choice"},
+        Refusal{"Reversed",
+                "parameters { path: 'batch_size' integer { min: 9 max: 2 } }",
+                "min must be below max, got min 9 and max 2"},
+        Refusal{"Empty",
+                "parameters { path: 'optimizer.adam.learning_rate' "
+                "double { min: 0.1 max: 0.1 } }",
+                "min must be below max"},
+        Refusal{"Nan",
+                "parameters { path: 'optimizer.adam.learning_rate' "
+                "double { min: 0.1 max: nan } }",
+                "both finite"},
+        Refusal{"LogAtZero",
+                "parameters { path: 'optimizer.adam.weight_decay' "
+                "double { min: 0 max: 0.1 scale: LOG } }",
+                "log scale needs min above 0, got 0"},
+        Refusal{"OutsideTheField",
+                "parameters { path: 'optimizer.adam.beta1' "
+                "double { min: 0.5 max: 1.5 } }",
+                "below 1"},
+        Refusal{"ValueOutsideTheField",
+                "parameters { path: 'batch_size' "
+                "integer_list { values: [60, 0] } }",
+                "values[1]: batch_size: must be from 1 to 65536, got 0"},
+        Refusal{"NoValues",
+                "parameters { path: 'batch_size' integer_list {} }",
+                "1 to 1,000, got 0"},
+        Refusal{"ValueTwice",
+                "parameters { path: 'batch_size' "
+                "integer_list { values: [60, 60] } }",
+                "values[1]: 60 stands twice"},
+        Refusal{"ChoiceOfWrongType",
+                "parameters { path: 'initializer' "
+                "choice { values { string_value: 'xavier' } } }",
+                "the field takes a message with framework_default"},
+        Refusal{"ChoiceOfUnknownKind",
+                "parameters { path: 'initializer' choice { values { "
+                "struct_value { fields { key: 'xaver' "
+                "value { struct_value {} } } } } } }",
+                "The field has framework_default"},
+        Refusal{"UnknownEnum",
+                "parameters { path: 'evaluate' "
+                "choice { values { string_value: 'SOMETIMES' } } }",
+                "TEST_NEVER, TEST_LAST_EPOCH, TEST_EVERY_EPOCH"},
+        Refusal{"SamePathTwice",
+                "parameters { path: 'batch_size' integer { min: 1 max: 2 } }"
+                "parameters { path: 'batch_size' integer { min: 3 max: 4 } }",
+                "parameters[1] \"batch_size\": parameters[0] has the same"},
+        Refusal{"Overlap",
+                "parameters { path: 'optimizer.adam' choice { values { "
+                "struct_value { fields { key: 'learning_rate' "
+                "value { number_value: 1 } } } } } }"
+                "parameters { path: 'optimizer.adam.beta1' "
+                "double { min: 0.1 max: 0.2 } }",
+                "overlaps with parameters[0] \"optimizer.adam\""},
+        Refusal{"Epochs", "parameters { path: 'epochs' integer { max: 9 } }",
+                "epochs cannot be searched"},
+        Refusal{"Dataset",
+                "parameters { path: 'dataset.mnist.split_seed' "
+                "integer { max: 9 } }",
+                "the data set cannot be searched"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace headstart::scheduler

@@ -1,0 +1,143 @@
+#include "scheduler/search/spec_defaults.h"
+
+#include <cmath>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "base/check.h"
+#include "tests/support/status_matchers.h"
+
+namespace headstart::scheduler {
+namespace {
+
+constexpr char kSmall[] = R"(
+  model { lenet_300_100 {} }
+  dataset { mnist { validation_examples: 5000 } }
+  epochs: 9 batch_size: 60
+  optimizer { adam { learning_rate: 0.0012 } } )";
+
+// `changes` is merged over the small spec.
+v1::TrainingSpec SpecOf(const std::string& changes) {
+  v1::TrainingSpec spec;
+  v1::TrainingSpec change;
+  HS_CHECK(google::protobuf::TextFormat::ParseFromString(kSmall, &spec));
+  HS_CHECK(google::protobuf::TextFormat::ParseFromString(changes, &change));
+  spec.MergeFrom(change);
+  return spec;
+}
+
+TEST(SpecDefaultsTest, FillsWhatTheProtoPromises) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("schedule { cosine {} } initializer { kaiming_normal {} }"),
+      "training");
+
+  v1::TrainingSpec expected;
+  HS_CHECK(google::protobuf::TextFormat::ParseFromString(R"(
+    model { lenet_300_100 {} }
+    dataset { mnist { validation_examples: 5000 train_examples: 0
+                      split_seed: 0 } }
+    epochs: 9 batch_size: 60
+    optimizer { adam { learning_rate: 0.0012 beta1: 0.9 beta2: 0.999
+                       epsilon: 1e-8 weight_decay: 0 } }
+    schedule { cosine { step: PER_EPOCH period_epochs: 9
+                        final_learning_rate: 0 } }
+    initializer { kaiming_normal { mode: FAN_IN } }
+    evaluate: TEST_LAST_EPOCH)", &expected));
+  expected.mutable_initializer()->mutable_kaiming_normal()->set_gain(
+      std::sqrt(2.0));
+  EXPECT_EQ(spec.DebugString(), expected.DebugString());
+}
+
+TEST(SpecDefaultsTest, CompletesOnce) {
+  const v1::TrainingSpec once = *CompleteSpec(SpecOf(""), "training");
+  EXPECT_TRUE(once.schedule().has_constant());
+  EXPECT_TRUE(once.initializer().has_framework_default());
+  EXPECT_EQ(CompleteSpec(once, "training")->DebugString(),
+            once.DebugString());
+}
+
+TEST(SpecDefaultsTest, FillsSgd) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("optimizer { sgd { learning_rate: 0.1 } }"), "training");
+  EXPECT_TRUE(spec.optimizer().sgd().has_momentum());
+  EXPECT_TRUE(spec.optimizer().sgd().has_nesterov());
+  EXPECT_TRUE(spec.optimizer().sgd().has_weight_decay());
+}
+
+struct Refusal {
+  const char* name;
+  const char* changes;
+  const char* says;
+};
+class SpecRefusals : public testing::TestWithParam<Refusal> {};
+
+TEST_P(SpecRefusals, NamesPathValueAndWhatIsAllowed) {
+  EXPECT_THAT(CompleteSpec(SpecOf(GetParam().changes), "training"),
+              StatusIs(absl::StatusCode::kInvalidArgument, GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SpecRefusals,
+    testing::Values(
+        Refusal{"Epochs", "epochs: -1",
+                "training.epochs: must be from 1 to 100000, got -1"},
+        Refusal{"BatchSize", "batch_size: 70000", "training.batch_size"},
+        Refusal{"AdamRate", "optimizer { adam { learning_rate: -0.1 } }",
+                "training.optimizer.adam.learning_rate: must be above 0, got "
+                "-0.1"},
+        Refusal{"NanRate", "optimizer { adam { learning_rate: nan } }",
+                "training.optimizer.adam.learning_rate"},
+        Refusal{"Beta", "optimizer { adam { beta2: 1 } }",
+                "training.optimizer.adam.beta2: must be 0 or more and below 1"},
+        Refusal{"Epsilon", "optimizer { adam { epsilon: 0 } }",
+                "training.optimizer.adam.epsilon"},
+        Refusal{"SgdWithoutRate", "optimizer { sgd {} }",
+                "training.optimizer.sgd.learning_rate"},
+        Refusal{"Momentum",
+                "optimizer { sgd { learning_rate: 1 momentum: 1.5 } }",
+                "training.optimizer.sgd.momentum"},
+        Refusal{"Nesterov",
+                "optimizer { sgd { learning_rate: 1 nesterov: true } }",
+                "training.optimizer.sgd.nesterov: needs momentum above 0"},
+        Refusal{"Period", "schedule { cosine { period_epochs: 0 } }",
+                "training.schedule.cosine.period_epochs"},
+        Refusal{"Gain", "initializer { xavier_normal { gain: 0 } }",
+                "training.initializer.xavier_normal.gain"},
+        Refusal{"Checkpoint", "initializer { checkpoint { checkpoint: 'x' } }",
+                "training.initializer.checkpoint.checkpoint"},
+        Refusal{"ValidationNotOfEveryClass",
+                "dataset { mnist { validation_examples: 5001 } }",
+                "training.dataset.mnist.validation_examples: must be a "
+                "multiple of 10"},
+        Refusal{"ValidationTakesAll",
+                "dataset { mnist { train_examples: 5000 } }",
+                "training.dataset.mnist.validation_examples: must be from 0 "
+                "to 4990, got 5000"},
+        Refusal{"TooManyExamples",
+                "dataset { mnist { train_examples: 60010 } }",
+                "from 0 to 60000"},
+        Refusal{"NothingMeasured",
+                "dataset { mnist { validation_examples: 0 } }",
+                "training.evaluate: must be TEST_EVERY_EPOCH"},
+        Refusal{"ModelDoesNotFit",
+                "dataset { cifar10 { validation_examples: 5000 } }",
+                "training.model: lenet_300_100 needs 28x28 input"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(SpecDefaultsTest, NamesWhatIsMissing) {
+  v1::TrainingSpec spec = SpecOf("");
+  spec.clear_model();
+  EXPECT_THAT(CompleteSpec(spec, "then[0].training"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "then[0].training.model: is required"));
+  spec = SpecOf("");
+  spec.clear_optimizer();
+  EXPECT_THAT(CompleteSpec(spec, ""),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "optimizer: is required. Choose one of sgd and adam"));
+}
+
+}  // namespace
+}  // namespace headstart::scheduler
