@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "headstart/v1/training_spec.pb.h"
+#include "tests/support/process.h"
 
 namespace headstart {
 namespace {
@@ -29,7 +30,8 @@ using google::protobuf::Reflection;
 
 std::vector<std::string> GoldenSpecs() {
   std::vector<std::string> specs;
-  const auto file = ReadFile(HEADSTART_GOLDEN "/training_spec_full.json");
+  const auto file =
+      ReadFile(SourceFolder() + "/tests/golden/training_spec_full.json");
   for (const auto& spec : nlohmann::json::parse(file.value())) {
     specs.push_back(spec.dump());
   }

@@ -7,16 +7,16 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 
+#include "tests/support/process.h"
+#include "tests/support/temp_dir.h"
 #include "worker/dataset_files/formats.h"
 
 namespace headstart::worker {
@@ -32,12 +32,6 @@ constexpr ImageFormat kTiny = {
 
 class DatasetFilesTest : public ::testing::Test {
  protected:
-  DatasetFilesTest() {
-    std::string pattern = ::testing::TempDir() + "/dataset_files.XXXXXX";
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~DatasetFilesTest() override { std::filesystem::remove_all(folder_); }
-
   std::string WriteGzip(const std::string& name, const std::string& content) {
     const std::string path = folder_ + "/" + name;
     gzFile file = gzopen(path.c_str(), "wb");
@@ -54,7 +48,8 @@ class DatasetFilesTest : public ::testing::Test {
     return path;
   }
 
-  std::string folder_;
+  const TempDir temp_;
+  const std::string folder_ = temp_.path();
 };
 
 std::string BigEndian(uint32_t n) {
@@ -242,7 +237,7 @@ TEST_F(DatasetFilesTest, FindsCifarInEitherFolder) {
 }
 
 TEST_F(DatasetFilesTest, ReadsTheMnistOfTheExamples) {
-  const std::vector<std::string> roots = {HEADSTART_EXAMPLE_DATA};
+  const std::vector<std::string> roots = {SourceFolder() + "/examples/data"};
   const DatasetInfo& mnist = *FindDatasetInfo("mnist");
 
   const absl::StatusOr<RawExamples> train =
@@ -260,7 +255,7 @@ TEST_F(DatasetFilesTest, ReadsTheMnistOfTheExamples) {
 }
 
 TEST_F(DatasetFilesTest, FindsOneChangedPixelOfMnist) {
-  const std::filesystem::path from = HEADSTART_EXAMPLE_DATA "/mnist";
+  const std::filesystem::path from = SourceFolder() + "/examples/data/mnist";
   std::filesystem::copy(from, folder_ + "/mnist");
   const DatasetInfo& mnist = *FindDatasetInfo("mnist");
   const std::string path = folder_ + "/mnist/t10k-images-idx3-ubyte.gz";

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
 
 namespace headstart::worker {
@@ -22,7 +23,8 @@ using Json = nlohmann::json;
 
 Json Golden() {
   return Json::parse(
-      ReadFile(HEADSTART_GOLDEN "/training_spec_full.json").value());
+      ReadFile(SourceFolder() + "/tests/golden/training_spec_full.json")
+          .value());
 }
 
 // Pointers to every value inside `json`, its own "" not among them.
