@@ -28,8 +28,8 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  return grpc::CreateCustomChannel(
-      address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
 }
 
 std::string RandomBytes(size_t count) {
@@ -57,8 +57,7 @@ absl::StatusOr<std::string> FindServer(const std::string& data_folder) {
 }
 
 struct Client::Storage {
-  explicit Storage(const std::string& address)
-      : Storage(Connect(address)) {}
+  explicit Storage(const std::string& address) : Storage(Connect(address)) {}
   explicit Storage(const std::shared_ptr<grpc::Channel>& channel)
       : checkpoints(v1::CheckpointService::NewStub(channel)),
         admin(v1::StorageAdminService::NewStub(channel)) {}
@@ -110,7 +109,8 @@ absl::Status Client::Retry(absl::FunctionRef<absl::Status()> call) {
   if (absl::IsUnavailable(status)) {
     return absl::UnavailableError(absl::StrCat(
         "no answer for ", absl::FormatDuration(options_.retry.total_max), " (",
-        status.message(), "). Is the server still running? The scheduler is at ",
+        status.message(),
+        "). Is the server still running? The scheduler is at ",
         options_.server));
   }
   return status;
@@ -128,7 +128,8 @@ absl::StatusOr<Response> Client::Unary(
   Response response;
   HS_RETURN_IF_ERROR(Retry([&] {
     Call call(*this);
-    call.context.set_deadline(absl::ToChronoTime(Clock::Real().Now() + timeout));
+    call.context.set_deadline(
+        absl::ToChronoTime(Clock::Real().Now() + timeout));
     response.Clear();
     return FromGrpcStatus((stub.*method)(&call.context, request, &response));
   }));
@@ -210,7 +211,8 @@ absl::StatusOr<v1::ListStudiesResponse> Client::ListStudies(
   return Ask(&v1::TuningService::Stub::ListStudies, std::move(request));
 }
 absl::Status Client::DeleteStudy(v1::DeleteStudyRequest request) {
-  return Ask(&v1::TuningService::Stub::DeleteStudy, std::move(request)).status();
+  return Ask(&v1::TuningService::Stub::DeleteStudy, std::move(request))
+      .status();
 }
 absl::StatusOr<v1::Study> Client::PauseStudy(v1::PauseStudyRequest request) {
   return Ask(&v1::TuningService::Stub::PauseStudy, std::move(request));
@@ -270,7 +272,8 @@ absl::StatusOr<v1::Training> Client::CancelTraining(
   return Ask(&v1::TrainingService::Stub::CancelTraining, std::move(request));
 }
 absl::Status Client::DeleteTraining(v1::DeleteTrainingRequest request) {
-  return Ask(&v1::TrainingService::Stub::DeleteTraining, std::move(request)).status();
+  return Ask(&v1::TrainingService::Stub::DeleteTraining, std::move(request))
+      .status();
 }
 absl::Status Client::WatchTraining(
     v1::WatchTrainingRequest request,
@@ -320,7 +323,6 @@ absl::StatusOr<v1::GetUsageResponse> Client::GetUsage(
     v1::GetUsageRequest request) {
   return Ask(&v1::CheckpointService::Stub::GetUsage, std::move(request));
 }
-
 
 absl::Status Client::DownloadCheckpoint(
     v1::DownloadCheckpointRequest request,

@@ -161,21 +161,20 @@ TEST_F(ClientTest, DownloadsEveryByteOnceWhenTheStreamBreaks) {
 
 TEST_F(ClientTest, EndsADownloadThatCannotBeWritten) {
   cluster_.SetFile(std::string(1000, 'x'), 64, 100);
-  EXPECT_THAT(client_.DownloadCheckpoint(
-                  {},
-                  [&](absl::string_view, int64_t) {
-                    return absl::ResourceExhaustedError("the disk is full");
-                  }),
+  EXPECT_THAT(client_.DownloadCheckpoint({},
+                                         [&](absl::string_view, int64_t) {
+                                           return absl::ResourceExhaustedError(
+                                               "the disk is full");
+                                         }),
               StatusIs(absl::StatusCode::kResourceExhausted, "disk"));
 }
 
 TEST_F(ClientTest, RefusesADownloadThatIsCutShort) {
   cluster_.Fail("DownloadCheckpoint", absl::OkStatus());  // Ends at once.
-  EXPECT_THAT(client_.DownloadCheckpoint(
-                  {}, [](absl::string_view, int64_t) {
-                    return absl::OkStatus();
-                  }),
-              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(
+      client_.DownloadCheckpoint(
+          {}, [](absl::string_view, int64_t) { return absl::OkStatus(); }),
+      StatusIs(absl::StatusCode::kDataLoss));
 }
 
 TEST_F(ClientTest, CancelEndsCallsInProgressAndLaterOnes) {

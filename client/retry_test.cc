@@ -33,12 +33,10 @@ class RetryTest : public ::testing::Test {
   absl::Status Run(int64_t failures, absl::Status last, uint64_t seed = 1) {
     calls_ = 0;
     clock_ = SkippingClock();
-    return RetryWhileUnavailable(options_, clock_, stop_, RandomStream(seed),
-                                 [&] {
-                                   return ++calls_ <= failures
-                                              ? absl::UnavailableError("away")
-                                              : last;
-                                 });
+    return RetryWhileUnavailable(
+        options_, clock_, stop_, RandomStream(seed), [&] {
+          return ++calls_ <= failures ? absl::UnavailableError("away") : last;
+        });
   }
 
   RetryOptions options_;

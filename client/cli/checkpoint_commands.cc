@@ -41,18 +41,17 @@ absl::Status GetCheckpoint(Session& session) {
 
 absl::Status DownloadCheckpoint(Session& session) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
-  DownloadOptions options = {
-      .file = session.flags().output,
-      .include_buffers = session.flags().include_buffers,
-      .overwrite = session.flags().force};
+  DownloadOptions options = {.file = session.flags().output,
+                             .include_buffers = session.flags().include_buffers,
+                             .overwrite = session.flags().force};
   HS_ASSIGN_OR_RETURN(options.checkpoint,
                       session.Resolve(session.flags().name));
   if (options.file.empty()) options.file = DefaultFileName(options.checkpoint);
   HS_ASSIGN_OR_RETURN(
       const int64_t bytes,
       DownloadToFile(*client, session.printer(), session.clock(), options));
-  session.printer().Progress(absl::StrCat(options.checkpoint, ", ",
-                                          HumanBytes(bytes), ", is in:"));
+  session.printer().Progress(
+      absl::StrCat(options.checkpoint, ", ", HumanBytes(bytes), ", is in:"));
   session.printer().Result(options.file);
   return absl::OkStatus();
 }
@@ -95,8 +94,8 @@ absl::Status VerifyStorage(Session& session) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
   v1::VerifyStorageResponse result;
   absl::Duration last_said = session.clock().Monotonic();
-  HS_RETURN_IF_ERROR(client->VerifyStorage(
-      {}, [&](const v1::VerifyStorageResponse& progress) {
+  HS_RETURN_IF_ERROR(
+      client->VerifyStorage({}, [&](const v1::VerifyStorageResponse& progress) {
         result = progress;
         if (session.clock().Monotonic() - last_said < absl::Seconds(2)) return;
         last_said = session.clock().Monotonic();
@@ -135,13 +134,12 @@ absl::Status CompactStorage(Session& session) {
   request.set_dead_share_min(session.flags().dead_share_min);
   v1::CompactStorageResponse result;
   HS_RETURN_IF_ERROR(client->CompactStorage(
-      request, [&](const v1::CompactStorageResponse& progress) {
-        result = progress;
-      }));
+      request,
+      [&](const v1::CompactStorageResponse& progress) { result = progress; }));
   session.Answer(
       result,
-      {absl::StrCat("forgot ", Count(result.checkpoints_forgotten(),
-                                     "checkpoint"),
+      {absl::StrCat("forgot ",
+                    Count(result.checkpoints_forgotten(), "checkpoint"),
                     ", rewrote ", Count(result.packs_rewritten(), "pack"),
                     ", freed ", HumanBytes(result.freed_bytes()))});
   return absl::OkStatus();

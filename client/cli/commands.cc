@@ -28,14 +28,14 @@ enum Use : uint32_t {
   kState = 1 << 5,
   kDownload = 1 << 6,  // -o, --include-buffers, --force
   kReason = 1 << 7,
-  kFrom = 1 << 8,      // --from, --epochs, --seeds
+  kFrom = 1 << 8,  // --from, --epochs, --seeds
   kDatasets = 1 << 9,
   kCluster = 1 << 10,  // --slots, --metrics-ports
   kListen = 1 << 11,
   kNew = 1 << 12,
   kDeadShare = 1 << 13,
   kOptionalName = 1 << 14,
-  kLocal = 1 << 15,    // Asks no server that runs already: no --server.
+  kLocal = 1 << 15,  // Asks no server that runs already: no --server.
 };
 
 struct Command {
@@ -83,8 +83,7 @@ constexpr Command kCommands[] = {
      "headstart studies replay studies/1"},
 
     {"trials list", "STUDY", kBest | kState, ListTrials,
-     "List the trials of a study",
-     "headstart trials list studies/1 --best 5"},
+     "List the trials of a study", "headstart trials list studies/1 --best 5"},
     {"trials get", "TRIAL", 0, GetTrial,
      "Show a trial with its epochs and attempts",
      "headstart trials get studies/1/trials/12"},
@@ -119,8 +118,8 @@ constexpr Command kCommands[] = {
      "Say how many bytes are stored, by the reason they are kept",
      "headstart checkpoints usage studies/1"},
 
-    {"trainings create", nullptr,
-     kOptionalFile | kFrom | kWatch | kDryRun, CreateTraining,
+    {"trainings create", nullptr, kOptionalFile | kFrom | kWatch | kDryRun,
+     CreateTraining,
      "Train from a stored epoch, once per seed, and print the training's name",
      "headstart trainings create --from studies/1/winner/epochs/5 --epochs 20 "
      "--seeds 42,43"},
@@ -139,8 +138,7 @@ constexpr Command kCommands[] = {
      "headstart trainings delete trainings/1"},
 
     {"workers list", nullptr, 0, ListWorkers,
-     "List workers, their slots and what they train",
-     "headstart workers list"},
+     "List workers, their slots and what they train", "headstart workers list"},
     {"workers cordon", "WORKER", 0, CordonWorker,
      "Give a worker nothing new; what it trains goes on",
      "headstart workers cordon workers/gpu-3"},
@@ -191,16 +189,16 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
   }
   if (has(kFile) || has(kOptionalFile)) {
     app.add_option("-f,--file", flags.file,
-                   has(kFile)
-                       ? "The study file: the YAML form of a Study"
-                       : "A file that describes it: the YAML form of a "
-                         "Training. Other flags replace what it says")
+                   has(kFile) ? "The study file: the YAML form of a Study"
+                              : "A file that describes it: the YAML form of a "
+                                "Training. Other flags replace what it says")
         ->required(has(kFile));
   }
   if (has(kFrom)) {
-    app.add_option("--from", flags.from,
-                   "Checkpoint to start from, such as studies/1/winner/epochs/5 "
-                   "or studies/1/trials/12/epochs/5");
+    app.add_option(
+        "--from", flags.from,
+        "Checkpoint to start from, such as studies/1/winner/epochs/5 "
+        "or studies/1/trials/12/epochs/5");
     app.add_option("--epochs", flags.epochs,
                    "Epochs to train. Default: as the source's run")
         ->check(CLI::PositiveNumber);
@@ -348,6 +346,7 @@ int Execute(const Command& command, Flags flags, const Terminal& terminal) {
                    .error = terminal.error,
                    .out_is_terminal = terminal.out_is_terminal,
                    .error_is_terminal = terminal.error_is_terminal,
+                   .columns = terminal.columns,
                    .json = is_json,
                    .quiet = is_quiet},
                   *terminal.clock);
@@ -367,9 +366,8 @@ int Execute(const Command& command, Flags flags, const Terminal& terminal) {
 
 int RunHeadstart(const std::vector<std::string>& arguments,
                  const Terminal& terminal) {
-  CLI::App app(
-      "headstart: hyperparameter tuning that keeps what tuning learns",
-      "headstart");
+  CLI::App app("headstart: hyperparameter tuning that keeps what tuning learns",
+               "headstart");
   app.set_version_flag("--version", std::string("headstart ") + kVersion);
   app.require_subcommand(1);
   app.footer("Begin with:  headstart run examples/mnist.yaml");
@@ -388,7 +386,8 @@ int RunHeadstart(const std::vector<std::string>& arguments,
       }
       parent = noun;
     }
-    CLI::App* const leaf = parent->add_subcommand(words.back(), command.summary);
+    CLI::App* const leaf =
+        parent->add_subcommand(words.back(), command.summary);
     leaf->footer(absl::StrCat("Example:  ", command.example));
     AddFlags(*leaf, command, flags);
     leaf->callback([&chosen, &command] { chosen = &command; });

@@ -1,6 +1,8 @@
 // The `headstart` program: its table of commands, and how one is run.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -15,6 +17,7 @@ struct Terminal {
   std::ostream* error = nullptr;
   bool out_is_terminal = false;
   bool error_is_terminal = false;
+  std::function<int64_t()> columns = [] { return 80; };
   Clock* clock = &Clock::Real();
 };
 

@@ -26,8 +26,7 @@ absl::StatusOr<std::vector<std::string>> Folders(const Flags& flags) {
 
 // A row of these two commands has no proto of its own.
 void Answer(Session& session, const worker::DatasetPresence& presence,
-            const std::string& state, const std::string& detail,
-            Table& table) {
+            const std::string& state, const std::string& detail, Table& table) {
   const std::string name(presence.info->name);
   table.Add({name, state, presence.folder, detail});
   if (!session.printer().json()) return;
@@ -80,8 +79,7 @@ absl::Status VerifyDatasets(Session& session) {
       continue;
     }
     ++complete_count;
-    const absl::Status status =
-        worker::VerifyDataset(folders, *presence.info);
+    const absl::Status status = worker::VerifyDataset(folders, *presence.info);
     Answer(session, presence, status.ok() ? "OK" : "DAMAGED",
            std::string(status.message()), table);
     first_damage.Update(status);

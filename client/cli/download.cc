@@ -21,9 +21,10 @@ namespace {
 constexpr absl::Duration kQuietTime = absl::Seconds(2);
 
 absl::Status AlreadyThere(const std::string& file) {
-  return absl::AlreadyExistsError(absl::StrCat(
-      file, " exists. Choose another name with -o, or overwrite it with "
-      "--force."));
+  return absl::AlreadyExistsError(
+      absl::StrCat(file,
+                   " exists. Choose another name with -o, or overwrite it with "
+                   "--force."));
 }
 
 absl::Status WriteAll(int file, const std::string& path,
@@ -50,10 +51,9 @@ absl::StatusOr<int64_t> DownloadToFile(Client& client, Printer& printer,
   if (!options.overwrite && access(options.file.c_str(), F_OK) == 0) {
     return AlreadyThere(options.file);
   }
-  const std::string temporary =
-      absl::StrCat(options.file, ".part.", getpid());
-  const int file = open(temporary.c_str(),
-                        O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const std::string temporary = absl::StrCat(options.file, ".part.", getpid());
+  const int file =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return ErrnoStatus(errno, absl::StrCat("making ", temporary));
   absl::Cleanup close_file = [file] { close(file); };
   absl::Cleanup remove_file = [&] { unlink(temporary.c_str()); };
@@ -82,12 +82,11 @@ absl::StatusOr<int64_t> DownloadToFile(Client& client, Printer& printer,
   if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, options.file.c_str(),
                 options.overwrite ? 0 : RENAME_NOREPLACE) != 0) {
     if (errno == EEXIST) return AlreadyThere(options.file);
-    return ErrnoStatus(errno, absl::StrCat("renaming ", temporary, " to ",
-                                           options.file));
+    return ErrnoStatus(
+        errno, absl::StrCat("renaming ", temporary, " to ", options.file));
   }
   std::move(remove_file).Cancel();
-  const std::string folder =
-      std::filesystem::path(options.file).parent_path();
+  const std::string folder = std::filesystem::path(options.file).parent_path();
   HS_RETURN_IF_ERROR(SyncFolder(folder.empty() ? "." : folder));
   return done_bytes;
 }

@@ -58,9 +58,9 @@ absl::StatusOr<std::string> SlotsOf(const std::string& text) {
   if (text.find_first_not_of("0123456789") != std::string::npos) return text;
   int64_t count = 0;
   if (!absl::SimpleAtoi(text, &count) || count < 1 || count > kSlotsMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--slots ", text, ": must be a number from 1 to ", kSlotsMax,
-        ", or a list such as cpu:4,cpu:4."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--slots ", text, ": must be a number from 1 to ",
+                     kSlotsMax, ", or a list such as cpu:4,cpu:4."));
   }
   return OneThreadSlots(count);
 }
@@ -109,31 +109,32 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
                           std::vector<std::string> flags) {
     ChildProgram child;
     child.name = absl::StrCat("headstart-", part);
-    child.command = {absl::StrCat(options.programs_folder, "/", child.name),
-                     "--data", absl::StrCat(data, "/", part),
-                     "--endpoints", endpoints, "--metrics-listen",
-                     absl::StrCat("127.0.0.1:",
-                                  options.metrics_port
-                                      ? *options.metrics_port + number
-                                      : 0)};
+    child.command = {
+        absl::StrCat(options.programs_folder, "/", child.name),
+        "--data",
+        absl::StrCat(data, "/", part),
+        "--endpoints",
+        endpoints,
+        "--metrics-listen",
+        absl::StrCat("127.0.0.1:", options.metrics_port
+                                       ? *options.metrics_port + number
+                                       : 0)};
     child.command.insert(child.command.end(), flags.begin(), flags.end());
     child.log_file = absl::StrCat(log, "/", child.name, ".log");
     child.ready_files = {absl::StrCat(endpoints, "/metrics-", part)};
     return child;
   };
 
-  ChildProgram storage =
-      server("storage", 1, {"--listen", socket("storage")});
+  ChildProgram storage = server("storage", 1, {"--listen", socket("storage")});
   storage.ready_files.push_back(absl::StrCat(endpoints, "/storage"));
-  ChildProgram scheduler = server(
-      "scheduler", 0,
-      {"--listen", options.listen.empty() ? socket("scheduler")
-                                          : options.listen,
-       "--worker-listen", socket("scheduler-worker"), "--storage",
-       socket("storage")});
+  ChildProgram scheduler =
+      server("scheduler", 0,
+             {"--listen",
+              options.listen.empty() ? socket("scheduler") : options.listen,
+              "--worker-listen", socket("scheduler-worker"), "--storage",
+              socket("storage")});
   scheduler.ready_files.push_back(absl::StrCat(endpoints, "/scheduler"));
-  scheduler.ready_files.push_back(
-      absl::StrCat(endpoints, "/scheduler-worker"));
+  scheduler.ready_files.push_back(absl::StrCat(endpoints, "/scheduler-worker"));
   ChildProgram worker =
       server("worker", 2,
              {"--scheduler", socket("scheduler-worker"), "--name",
@@ -152,9 +153,8 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
   HS_ASSIGN_OR_RETURN(cluster->supervisor_,
                       Supervisor::Start(std::move(supervised), stop));
   HS_RETURN_IF_ERROR(cluster->supervisor_->AwaitReady());
-  HS_ASSIGN_OR_RETURN(
-      cluster->server_,
-      ReadEndpointFile(absl::StrCat(endpoints, "/scheduler")));
+  HS_ASSIGN_OR_RETURN(cluster->server_,
+                      ReadEndpointFile(absl::StrCat(endpoints, "/scheduler")));
   return cluster;
 }
 

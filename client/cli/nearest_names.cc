@@ -51,15 +51,23 @@ std::string DidYouMean(absl::string_view wrong,
       const bool is_part = lower.size() >= 3 && name.size() >= 3 &&
                            (absl::StrContains(name_lower, lower) ||
                             absl::StrContains(lower, name_lower));
-      if (is_part || distance <= std::max<int64_t>(
-                                     1, static_cast<int64_t>(name.size()) / 3)) {
+      const size_t shorter = std::min(lower.size(), name.size());
+      const auto same = static_cast<size_t>(
+          std::mismatch(lower.begin(), lower.begin() + shorter,
+                        name_lower.begin())
+              .first -
+          lower.begin());
+      const bool begins_alike = same >= 4 && same * 3 >= shorter * 2;
+      if (is_part || begins_alike ||
+          distance <=
+              std::max<int64_t>(1, static_cast<int64_t>(name.size()) / 3)) {
         near.emplace_back(distance, name);
       }
     }
   }
-  std::stable_sort(
-      near.begin(), near.end(),
-      [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) {
+    return a.first < b.first;
+  });
   if (!near.empty()) {
     std::vector<std::string> offered;
     for (size_t i = 0; i < std::min(near.size(), kOfferedMax); ++i) {

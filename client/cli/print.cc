@@ -1,8 +1,6 @@
 #include "client/cli/print.h"
 
 #include <google/protobuf/util/json_util.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ostream>
@@ -39,13 +37,6 @@ absl::string_view Cut(absl::string_view text, int64_t columns) {
   return text.substr(0, end);
 }
 
-int64_t TerminalColumns(int descriptor) {
-  winsize size = {};
-  const bool is_known =
-      ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return is_known ? size.ws_col : 80;
-}
-
 }  // namespace
 
 void Table::Add(std::vector<std::string> cells) {
@@ -67,8 +58,8 @@ std::vector<std::string> Table::Lines() const {
       const std::string& cell = cell_of(c);
       const std::string padding(widths[c] - Width(cell), ' ');
       if (c > 0) line += "  ";
-      line += columns_[c].align == Align::kRight ? padding + cell
-                                                 : cell + padding;
+      line +=
+          columns_[c].align == Align::kRight ? padding + cell : cell + padding;
     }
     line.erase(line.find_last_not_of(' ') + 1);
     lines.push_back(std::move(line));
@@ -165,8 +156,7 @@ void Printer::Error(absl::string_view line) {
 }
 
 void Printer::Draw(const std::vector<std::string>& lines) {
-  const int64_t columns = TerminalColumns(
-      options_.out_is_terminal ? STDOUT_FILENO : STDERR_FILENO);
+  const int64_t columns = options_.columns();
   for (const std::string& line : lines) {
     people() << Printable(Cut(line, columns - 1)) << "\n";
   }

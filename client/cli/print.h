@@ -4,6 +4,8 @@
 
 #include <google/protobuf/message.h>
 
+#include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <utility>
@@ -54,6 +56,8 @@ struct PrinterOptions {
   std::ostream* error = nullptr;
   bool out_is_terminal = false;
   bool error_is_terminal = false;
+  // How wide the terminal is now, in characters.
+  std::function<int64_t()> columns = [] { return 80; };
   bool json = false;   // JSON lines instead of tables.
   bool quiet = false;  // No tables and no progress.
 };
@@ -68,7 +72,7 @@ struct PrinterOptions {
 // Any thread may call.
 class Printer {
  public:
-  explicit Printer(PrinterOptions options) : options_(options) {}
+  explicit Printer(PrinterOptions options) : options_(std::move(options)) {}
 
   bool json() const { return options_.json; }
 

@@ -52,7 +52,8 @@ absl::StatusOr<std::string> RequestIdOf(const v1::Study& study,
   const absl::StatusOr<std::string> text = ReadFile(file);
   if (text.ok() && !absl::SimpleAtoi(*text, &number)) {
     return absl::DataLossError(
-        absl::StrCat(file, " should hold a number. Remove it to go on with "
+        absl::StrCat(file,
+                     " should hold a number. Remove it to go on with "
                      "the first study of this file."));
   }
   if (!text.ok() && !absl::IsNotFound(text.status())) return text.status();
@@ -91,14 +92,14 @@ absl::Status Tune(Session& session, Client& client, const v1::Study& study,
   get.set_name(name);
   const absl::StatusOr<v1::Study> now = client.GetStudy(get);
   if (absl::IsNotFound(now.status())) {
-    return absl::NotFoundError(absl::StrCat(
-        name, ", the study of ", session.flags().file,
-        ", has been deleted. Add --new to start another."));
+    return absl::NotFoundError(
+        absl::StrCat(name, ", the study of ", session.flags().file,
+                     ", has been deleted. Add --new to start another."));
   }
   HS_RETURN_IF_ERROR(now.status());
-  session.printer().Progress(absl::StrCat(
-      name, now->recorded_epochs() > 0 ? " goes on. " : " runs. ",
-      "Ctrl-C stops; the same command goes on."));
+  session.printer().Progress(
+      absl::StrCat(name, now->recorded_epochs() > 0 ? " goes on. " : " runs. ",
+                   "Ctrl-C stops; the same command goes on."));
   if (now->state() == v1::Study::PAUSED) {
     session.printer().Progress(absl::StrCat(
         name, " is paused; \"headstart studies resume ", name, " --data ", data,
@@ -108,14 +109,13 @@ absl::Status Tune(Session& session, Client& client, const v1::Study& study,
   StudyProgress progress(client, session.printer(), session.clock());
   v1::WatchStudyRequest watch;
   watch.set_name(name);
-  HS_RETURN_IF_ERROR(client.WatchStudy(
-      watch, [&](const v1::WatchStudyResponse& update) {
+  HS_RETURN_IF_ERROR(
+      client.WatchStudy(watch, [&](const v1::WatchStudyResponse& update) {
         progress.Update(update);
         return true;
       }));
   session.printer().KeepDrawn();
-  return ReportStudy(session, client, name,
-                     absl::StrCat(data, "/results"));
+  return ReportStudy(session, client, name, absl::StrCat(data, "/results"));
 }
 
 }  // namespace
@@ -136,8 +136,8 @@ absl::Status RunStudyFile(Session& session) {
     return absl::FailedPreconditionError(absl::StrCat(
         cluster.status().message(),
         " If \"headstart up\" or another run uses the folder, hand it the "
-        "study instead: headstart studies create -f ", flags.file,
-        " --watch --data ", flags.data));
+        "study instead: headstart studies create -f ",
+        flags.file, " --watch --data ", flags.data));
   }
   if (absl::IsCancelled(cluster.status())) {
     return absl::CancelledError(
@@ -161,9 +161,9 @@ absl::Status RunStudyFile(Session& session) {
     session.printer().Progress(
         "Stopping: running epochs finish first. Ctrl-C again ends at once; "
         "epochs that have not finished are then trained again later.");
-    status = absl::CancelledError(absl::StrCat(
-        "stopped; everything is kept in ", (*cluster)->data(),
-        ". This goes on where it was: ", same_command));
+    status = absl::CancelledError(
+        absl::StrCat("stopped; everything is kept in ", (*cluster)->data(),
+                     ". This goes on where it was: ", same_command));
   }
   cluster->reset();
   return status;

@@ -25,7 +25,9 @@ bool IsUsageError(const absl::Status& status) {
 }
 
 Session::Session(Flags flags, PrinterOptions printer_options, Clock& clock)
-    : flags_(std::move(flags)), printer_(printer_options), clock_(clock) {}
+    : flags_(std::move(flags)),
+      printer_(std::move(printer_options)),
+      clock_(clock) {}
 
 absl::StatusOr<Client*> Session::FindClient() {
   if (client_ == nullptr) {

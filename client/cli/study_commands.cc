@@ -36,8 +36,8 @@ absl::Status WatchStudyToItsEnd(Session& session, const std::string& name) {
   v1::WatchStudyRequest request;
   request.set_name(name);
   v1::Study last;
-  HS_RETURN_IF_ERROR(client->WatchStudy(
-      request, [&](const v1::WatchStudyResponse& update) {
+  HS_RETURN_IF_ERROR(
+      client->WatchStudy(request, [&](const v1::WatchStudyResponse& update) {
         last = update.study();
         if (session.printer().json()) {
           session.printer().Json(update);
@@ -82,12 +82,11 @@ absl::Status CreateStudy(Session& session) {
 
 absl::Status ListStudies(Session& session) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
-  HS_ASSIGN_OR_RETURN(
-      const std::vector<v1::Study> studies,
-      ReadPages(
-          v1::ListStudiesRequest(),
-          [&](const auto& r) { return client->ListStudies(r); },
-          &v1::ListStudiesResponse::studies));
+  HS_ASSIGN_OR_RETURN(const std::vector<v1::Study> studies,
+                      ReadPages(
+                          v1::ListStudiesRequest(),
+                          [&](const auto& r) { return client->ListStudies(r); },
+                          &v1::ListStudiesResponse::studies));
   AnswerRows(session, studies, StudyTable(studies));
   return absl::OkStatus();
 }
@@ -122,8 +121,7 @@ absl::Status DeleteStudy(Session& session) {
   v1::DeleteStudyRequest request;
   request.set_name(session.flags().name);
   HS_RETURN_IF_ERROR(client->DeleteStudy(request));
-  session.printer().Progress(
-      absl::StrCat(session.flags().name, " is deleted"));
+  session.printer().Progress(absl::StrCat(session.flags().name, " is deleted"));
   return absl::OkStatus();
 }
 
@@ -143,8 +141,7 @@ absl::Status ReplayStudy(Session& session) {
   session.Answer(replay, lines);
   if (replay.differences().empty()) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(
-      session.flags().name, ": ",
-      Count(replay.differences_size(), "decision"),
+      session.flags().name, ": ", Count(replay.differences_size(), "decision"),
       " came out differently, the first: ", replay.differences(0)));
 }
 

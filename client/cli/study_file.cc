@@ -87,8 +87,7 @@ class Filler {
                          const FieldDescriptor& field, Message& message) const;
   // Sets the field, or adds to it when it is repeated.
   absl::Status FillScalar(const YamlNode& node, const std::string& path,
-                          const FieldDescriptor& field,
-                          Message& message) const;
+                          const FieldDescriptor& field, Message& message) const;
   absl::Status FillDuration(const YamlNode& node, const std::string& path,
                             Message& message) const;
   absl::Status FillValue(const YamlNode& node, const std::string& path,
@@ -129,34 +128,33 @@ absl::Status Filler::FillMessage(const YamlNode& node, const std::string& path,
   }
   if (node.kind != YamlNode::Kind::kMap) {
     return Error(node.place, path,
-                 absl::StrCat("must be fields of ", descriptor.name(),
-                              ", got ", Shown(node)));
+                 absl::StrCat("must be fields of ", descriptor.name(), ", got ",
+                              Shown(node)));
   }
 
   const Reflection& reflection = *message.GetReflection();
   absl::flat_hash_map<int, int64_t> line_by_field;
   for (const YamlNode& entry : node.items) {
-    const FieldDescriptor* const field =
-        descriptor.FindFieldByName(entry.key);
+    const FieldDescriptor* const field = descriptor.FindFieldByName(entry.key);
     if (field == nullptr) return UnknownField(entry, path, descriptor);
 
     const std::string field_path = Join(path, entry.key);
     const auto [seen, is_first] =
         line_by_field.emplace(field->number(), entry.key_place.line);
     if (!is_first) {
-      return Error(entry.key_place, field_path,
-                   absl::StrCat("is given twice; first in line ",
-                                seen->second));
+      return Error(
+          entry.key_place, field_path,
+          absl::StrCat("is given twice; first in line ", seen->second));
     }
     if (const auto* oneof = field->real_containing_oneof();
         oneof != nullptr && reflection.HasOneof(message, oneof)) {
       const FieldDescriptor* const other =
           reflection.GetOneofFieldDescriptor(message, oneof);
-      return Error(entry.key_place, field_path,
-                   absl::StrCat("only one ", oneof->name(), " of ",
-                                descriptor.name(), " can be given; ",
-                                other->name(), " is in line ",
-                                line_by_field[other->number()]));
+      return Error(
+          entry.key_place, field_path,
+          absl::StrCat("only one ", oneof->name(), " of ", descriptor.name(),
+                       " can be given; ", other->name(), " is in line ",
+                       line_by_field[other->number()]));
     }
     HS_RETURN_IF_ERROR(FillField(entry, field_path, *field, message));
   }
@@ -179,13 +177,12 @@ absl::Status Filler::FillField(const YamlNode& node, const std::string& path,
                                const FieldDescriptor& field,
                                Message& message) const {
   const Reflection& reflection = *message.GetReflection();
-  const bool is_message =
-      field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+  const bool is_message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
   if (!field.is_repeated()) {
-    return is_message ? FillMessage(node, path,
-                                    *reflection.MutableMessage(&message,
-                                                               &field))
-                      : FillScalar(node, path, field, message);
+    return is_message
+               ? FillMessage(node, path,
+                             *reflection.MutableMessage(&message, &field))
+               : FillScalar(node, path, field, message);
   }
   if (node.kind != YamlNode::Kind::kList) {
     return Error(node.place, path,
@@ -195,10 +192,9 @@ absl::Status Filler::FillField(const YamlNode& node, const std::string& path,
     const YamlNode& item = node.items[i];
     const std::string item_path = absl::StrCat(path, "[", i, "]");
     HS_RETURN_IF_ERROR(
-        is_message
-            ? FillMessage(item, item_path,
-                          *reflection.AddMessage(&message, &field))
-            : FillScalar(item, item_path, field, message));
+        is_message ? FillMessage(item, item_path,
+                                 *reflection.AddMessage(&message, &field))
+                   : FillScalar(item, item_path, field, message));
   }
   return absl::OkStatus();
 }
@@ -279,19 +275,21 @@ absl::StatusOr<double> Filler::Double(const YamlNode& node,
                  absl::StrCat("must be a number, got ", Shown(node)));
   }
   const bool names_zero =
-      absl::string_view(node.text).substr(0, node.text.find_first_of("eE"))
+      absl::string_view(node.text)
+          .substr(0, node.text.find_first_of("eE"))
           .find_first_of("123456789") == absl::string_view::npos;
   if (!std::isfinite(value) || (value == 0 && !names_zero)) {
-    return Error(node.place, path,
-                 absl::StrCat("is outside the range of a double, got ",
-                              Shown(node)));
+    return Error(
+        node.place, path,
+        absl::StrCat("is outside the range of a double, got ", Shown(node)));
   }
   int64_t integer = 0;
   if (absl::SimpleAtoi(node.text, &integer) &&
       (integer > kDoubleIntegerMax || integer < -kDoubleIntegerMax)) {
     return Error(node.place, path,
                  absl::StrCat("a double cannot hold this whole number exactly, "
-                              "got ", Shown(node)));
+                              "got ",
+                              Shown(node)));
   }
   return value;
 }
@@ -312,8 +310,7 @@ absl::StatusOr<const EnumValueDescriptor*> Filler::Enum(
                             ", got ", Shown(node)));
 }
 
-absl::Status Filler::FillDuration(const YamlNode& node,
-                                  const std::string& path,
+absl::Status Filler::FillDuration(const YamlNode& node, const std::string& path,
                                   Message& message) const {
   absl::Duration duration;
   if (!IsPlain(node) || !absl::ParseDuration(node.text, &duration) ||
@@ -321,7 +318,8 @@ absl::Status Filler::FillDuration(const YamlNode& node,
       duration == -absl::InfiniteDuration()) {
     return Error(node.place, path,
                  absl::StrCat("must be a time with its unit such as 1.5s or "
-                              "2m, got ", Shown(node)));
+                              "2m, got ",
+                              Shown(node)));
   }
   absl::Duration rest;
   auto& proto = static_cast<google::protobuf::Duration&>(message);
@@ -339,9 +337,9 @@ absl::Status Filler::FillValue(const YamlNode& node, const std::string& path,
     case YamlNode::Kind::kList:
       value.mutable_list_value();
       for (size_t i = 0; i < node.items.size(); ++i) {
-        HS_RETURN_IF_ERROR(FillValue(node.items[i],
-                                     absl::StrCat(path, "[", i, "]"),
-                                     *value.mutable_list_value()->add_values()));
+        HS_RETURN_IF_ERROR(
+            FillValue(node.items[i], absl::StrCat(path, "[", i, "]"),
+                      *value.mutable_list_value()->add_values()));
       }
       return absl::OkStatus();
     case YamlNode::Kind::kMap: {

@@ -1,8 +1,8 @@
 #include "client/cli/study_file.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/util/message_differencer.h>
 #include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -83,7 +83,10 @@ TEST(StudyFileTest, FillsEveryKindOfField) {
             choice {
               values {
                 struct_value {
-                  fields { key: "xavier_normal" value { struct_value {} } }
+                  fields {
+                    key: "xavier_normal"
+                    value { struct_value {} }
+                  }
                 }
               }
               values {
@@ -92,7 +95,10 @@ TEST(StudyFileTest, FillsEveryKindOfField) {
                     key: "kaiming_uniform"
                     value {
                       struct_value {
-                        fields { key: "gain" value { number_value: 2 } }
+                        fields {
+                          key: "gain"
+                          value { number_value: 2 }
+                        }
                       }
                     }
                   }
@@ -134,6 +140,9 @@ TEST(StudyFileTest, SaysWhatIsWrongAndWhere) {
        "seed?"},
       {"lenet_300_100", "lenet_5",
        "s.yaml:3:11: training.model.lenet_5: Model has no field of this name; "
+       "did you mean lenet_300_100?"},
+      {"lenet_300_100", "vgg",
+       "s.yaml:3:11: training.model.vgg: Model has no field of this name; "
        "there are lenet_300_100, small_cnn, cifar_resnet18"},
       {"xavier_normal: {}", "xavier_normal: ~",
        ""},  // Any value is a value; the scheduler judges.
@@ -206,21 +215,20 @@ TEST(StudyFileTest, SaysWhatIsWrongAndWhere) {
     if (mistake.answer.empty()) {
       EXPECT_THAT(study, IsOk()) << mistake.to;
     } else {
-      EXPECT_THAT(study, StatusIs(absl::StatusCode::kInvalidArgument,
-                                  mistake.answer))
+      EXPECT_THAT(study,
+                  StatusIs(absl::StatusCode::kInvalidArgument, mistake.answer))
           << mistake.to;
     }
   }
 }
 
 TEST(StudyFileTest, RefusesAnEmptyFile) {
-  EXPECT_THAT(Study("# nothing\n"),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       "the file is empty"));
+  EXPECT_THAT(Study("# nothing\n"), StatusIs(absl::StatusCode::kInvalidArgument,
+                                             "the file is empty"));
   EXPECT_THAT(Study("just a word"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "s.yaml:1:1: must be fields of Study, got "
-                                 "just a word"));
+                       "just a word"));
 }
 
 TEST(StudyFileTest, ReadsNumbersInEveryUsualForm) {
@@ -248,9 +256,9 @@ TEST(StudyFileTest, ReadsDurationsWithTheirUnit) {
 }
 
 TEST(StudyFileTest, BoundsSizeAndDepth) {
-  EXPECT_THAT(Study(std::string((1 << 20) + 1, '#')),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       "at most 1048576 are read"));
+  EXPECT_THAT(
+      Study(std::string((1 << 20) + 1, '#')),
+      StatusIs(absl::StatusCode::kInvalidArgument, "at most 1048576 are read"));
   const auto nested = [](int levels) {
     return absl::StrCat(
         "search: {parameters: [{choice: {values: ", std::string(levels, '['),
@@ -273,10 +281,34 @@ TEST(StudyFileTest, BoundsSizeAndDepth) {
 // parse. Deterministic: the same mutations in every run.
 TEST(StudyFileTest, SurvivesMutatedFiles) {
   const std::string original = kStudy;
-  const std::vector<std::string> pieces = {
-      "{", "}", "[", "]", ": ", "- ", "\n", "  ", "\"", "'", "&a ", "*a",
-      "|\n", ">\n", "#", "? ", "!", "%", "@", "\t", "\xE2\x82\xAC", "\xC0",
-      std::string(1, '\0'), "~", "---\n", "1e999", "<<: ", ","};
+  const std::vector<std::string> pieces = {"{",
+                                           "}",
+                                           "[",
+                                           "]",
+                                           ": ",
+                                           "- ",
+                                           "\n",
+                                           "  ",
+                                           "\"",
+                                           "'",
+                                           "&a ",
+                                           "*a",
+                                           "|\n",
+                                           ">\n",
+                                           "#",
+                                           "? ",
+                                           "!",
+                                           "%",
+                                           "@",
+                                           "\t",
+                                           "\xE2\x82\xAC",
+                                           "\xC0",
+                                           std::string(1, '\0'),
+                                           "~",
+                                           "---\n",
+                                           "1e999",
+                                           "<<: ",
+                                           ","};
   int64_t read_count = 0;
   for (uint64_t seed = 0; seed < 3000; ++seed) {
     RandomStream random = RandomStream(seed).Child("mutation");
@@ -301,8 +333,8 @@ TEST(StudyFileTest, SurvivesMutatedFiles) {
       ASSERT_TRUE(copy.ParseFromString(study->SerializeAsString())) << text;
       ++read_count;
     } else {
-      ASSERT_THAT(study, StatusIs(absl::StatusCode::kInvalidArgument,
-                                  "s.yaml:"))
+      ASSERT_THAT(study,
+                  StatusIs(absl::StatusCode::kInvalidArgument, "s.yaml:"))
           << text;
     }
   }
@@ -311,9 +343,8 @@ TEST(StudyFileTest, SurvivesMutatedFiles) {
 
 TEST(StudyFileTest, ReadsEveryExample) {
   const std::string folder = SourceFolder() + "/examples/";
-  for (const std::string name :
-       {"mnist.yaml", "random_search.yaml", "grid.yaml",
-        "cifar10_small_cnn.yaml"}) {
+  for (const std::string name : {"mnist.yaml", "random_search.yaml",
+                                 "grid.yaml", "cifar10_small_cnn.yaml"}) {
     EXPECT_THAT(ReadStudyFile(folder + name), IsOk()) << name;
   }
   EXPECT_THAT(ReadTrainingFile(folder + "training.yaml"), IsOk());
@@ -324,8 +355,7 @@ TEST(StudyFileTest, NamesAFileThatCannotBeRead) {
   EXPECT_THAT(ReadStudyFile(folder.path() + "/none.yaml"),
               StatusIs(absl::StatusCode::kNotFound, "none.yaml"));
   EXPECT_THAT(ReadStudyFile(folder.path()),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       "is it a folder?"));
+              StatusIs(absl::StatusCode::kInvalidArgument, "is it a folder?"));
 
   std::ofstream(folder.path() + "/t.yaml")
       << "from: {checkpoint: studies/1/trials/2/epochs/3}\nseeds: [1]\n";

@@ -54,12 +54,12 @@ std::string TrainingText(const v1::Training& training) {
         break;
       case v1::TrainingRun::SUCCEEDED: {
         const v1::Measurement* const last = LastMeasurement(run);
-        parts.push_back(absl::StrCat(
-            seed, " done",
-            last != nullptr && last->has_test_accuracy()
-                ? absl::StrCat(" with test accuracy ",
-                               Percent(last->test_accuracy()))
-                : ""));
+        parts.push_back(
+            absl::StrCat(seed, " done",
+                         last != nullptr && last->has_test_accuracy()
+                             ? absl::StrCat(" with test accuracy ",
+                                            Percent(last->test_accuracy()))
+                             : ""));
         break;
       }
       default:
@@ -163,10 +163,10 @@ int64_t StudyProgress::EpochsInAll(const v1::Study& study) const {
   if (trainings_.empty()) {
     if (study.state() != v1::Study::RUNNING) return epochs;
     for (const v1::Training& training : study.then()) {
-      const int64_t each =
-          training.epochs() > 0            ? training.epochs()
-          : training.training().epochs() > 0 ? training.training().epochs()
-                                             : study.training().epochs();
+      const int64_t each = training.epochs() > 0 ? training.epochs()
+                           : training.training().epochs() > 0
+                               ? training.training().epochs()
+                               : study.training().epochs();
       epochs += each * training.seeds_size();
     }
   }
@@ -174,8 +174,7 @@ int64_t StudyProgress::EpochsInAll(const v1::Study& study) const {
     for (const v1::TrainingRun& run : training.runs()) {
       const bool goes_on = run.state() == v1::TrainingRun::WAITING ||
                            run.state() == v1::TrainingRun::TRAINING;
-      epochs +=
-          goes_on ? training.resolved_training().epochs() : run.epoch();
+      epochs += goes_on ? training.resolved_training().epochs() : run.epoch();
     }
   }
   return epochs;
@@ -198,9 +197,9 @@ std::string StudyProgress::EpochsText(const v1::Study& study) const {
   if (const std::optional<double> rate = EpochsPerSecond()) {
     absl::StrAppend(&text, absl::StrFormat(", %.2g per second", *rate));
     if (in_all > done) {
-      absl::StrAppend(
-          &text, ", about ",
-          HumanDuration(absl::Seconds((in_all - done) / *rate)), " left");
+      absl::StrAppend(&text, ", about ",
+                      HumanDuration(absl::Seconds((in_all - done) / *rate)),
+                      " left");
     }
   }
   return text;
@@ -220,8 +219,8 @@ std::vector<std::string> StudyProgress::DrawnLines(
         absl::StrCat("          ", ValuesText(update.best_trials(0))));
   }
   if (stored_bytes_) {
-    lines.push_back(absl::StrCat("  stored  ", HumanBytes(*stored_bytes_),
-                                 " of weights"));
+    lines.push_back(
+        absl::StrCat("  stored  ", HumanBytes(*stored_bytes_), " of weights"));
   }
   for (const auto& [name, training] : trainings_) {
     lines.push_back(absl::StrCat(name, "  ", TrainingText(training)));
@@ -241,13 +240,11 @@ void StudyProgress::SayChanges(const v1::WatchStudyResponse& update) {
     printer_.Progress(absl::StrCat(study.name(), ": best so far ", best));
   }
   const int64_t in_all = EpochsInAll(study);
-  const int64_t tenths =
-      in_all > 0 ? 10 * EpochsDone(study) / in_all : 0;
+  const int64_t tenths = in_all > 0 ? 10 * EpochsDone(study) / in_all : 0;
   if (study.state() == v1::Study::RUNNING && tenths > said_tenths_) {
     said_tenths_ = tenths;
-    printer_.Progress(absl::StrCat(study.name(), ": trials ",
-                                   TrialsText(study), "; epochs ",
-                                   EpochsText(study)));
+    printer_.Progress(absl::StrCat(study.name(), ": trials ", TrialsText(study),
+                                   "; epochs ", EpochsText(study)));
   }
   for (const auto& [name, training] : trainings_) {
     // Not every epoch of every seed: a line when a run begins or ends.

@@ -159,9 +159,8 @@ absl::Status ReportStudy(Session& session, Client& client,
     AddTraining(trainings.back(), fields);
     if (trainings.back().state() != v1::Training::SUCCEEDED) {
       status.Update(absl::FailedPreconditionError(absl::StrCat(
-          training, " is ",
-          v1::Training::State_Name(trainings.back().state()), ": ",
-          trainings.back().state_message())));
+          training, " is ", v1::Training::State_Name(trainings.back().state()),
+          ": ", trainings.back().state_message())));
     }
   }
   const std::string checkpoint = ResultCheckpoint(study, winner, trainings);

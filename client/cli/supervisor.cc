@@ -171,11 +171,11 @@ absl::Duration Supervisor::KeepRunning(absl::Duration now) {
       continue;
     }
     if (child.pid > 0 && now - child.start_time >= options_.start_max) {
-      GiveUp(absl::DeadlineExceededError(absl::StrCat(
-          child.program.name, " is not ready after ",
-          HumanDuration(options_.start_max), ". The last lines of ",
-          child.program.log_file, ":\n",
-          LastLines(child.program.log_file, 20))));
+      GiveUp(absl::DeadlineExceededError(
+          absl::StrCat(child.program.name, " is not ready after ",
+                       HumanDuration(options_.start_max),
+                       ". The last lines of ", child.program.log_file, ":\n",
+                       LastLines(child.program.log_file, 20))));
       return absl::InfiniteDuration();
     }
     if (child.pid > 0) {
@@ -257,8 +257,7 @@ absl::Status Supervisor::Spawn(Child& child, absl::Duration now) {
     if (file >= 0) close(file);
   }
   if (log_file < 0) {
-    return ErrnoStatus(open_error,
-                       absl::StrCat("opening ", program.log_file));
+    return ErrnoStatus(open_error, absl::StrCat("opening ", program.log_file));
   }
   if (pid < 0) {
     return ErrnoStatus(fork_error, absl::StrCat("starting ", program.name));
@@ -271,11 +270,9 @@ absl::Status Supervisor::Spawn(Child& child, absl::Duration now) {
 }
 
 bool Supervisor::IsReady(const Child& child) const {
-  return std::all_of(child.program.ready_files.begin(),
-                     child.program.ready_files.end(),
-                     [](const std::string& file) {
-                       return access(file.c_str(), F_OK) == 0;
-                     });
+  return std::all_of(
+      child.program.ready_files.begin(), child.program.ready_files.end(),
+      [](const std::string& file) { return access(file.c_str(), F_OK) == 0; });
 }
 
 void Supervisor::Reap(Child& child, absl::Duration now) {
@@ -301,10 +298,10 @@ void Supervisor::Reap(Child& child, absl::Duration now) {
   for (int64_t i = 1; i < child.quick_deaths; ++i) wait *= 2;
   wait = std::min(wait, options_.wait_max);
   child.next_time = now + wait;
-  options_.say(absl::StrCat(
-      child.program.name, " (process ", pid, ") ended ", HowItEnded(info),
-      " after ", HumanDuration(lived), "; it is started again in ",
-      HumanDuration(wait), ". Its log: ", log_file));
+  options_.say(absl::StrCat(child.program.name, " (process ", pid, ") ended ",
+                            HowItEnded(info), " after ", HumanDuration(lived),
+                            "; it is started again in ", HumanDuration(wait),
+                            ". Its log: ", log_file));
 }
 
 void Supervisor::GiveUp(absl::Status why) {

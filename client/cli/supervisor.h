@@ -85,8 +85,8 @@ class Supervisor {
  private:
   struct Child {
     ChildProgram program;
-    pid_t pid = -1;             // -1 while it does not run.
-    int pid_file = -1;          // Readable when it has ended.
+    pid_t pid = -1;     // -1 while it does not run.
+    int pid_file = -1;  // Readable when it has ended.
     bool was_ready = false;
     bool terminated = false;    // SIGTERM was sent.
     int64_t quick_deaths = 0;   // In a row.
@@ -110,8 +110,8 @@ class Supervisor {
 
   const SupervisorOptions options_;
   StopEvent& stop_;
-  int wake_file_ = -1;    // eventfd: Stop was called.
-  int notify_file_ = -1;  // inotify of ready_folder.
+  int wake_file_ = -1;           // eventfd: Stop was called.
+  int notify_file_ = -1;         // inotify of ready_folder.
   std::vector<Child> children_;  // Of the thread.
 
   mutable Mutex mu_;

@@ -104,8 +104,7 @@ int Server(const std::string& program, const std::vector<std::string>& flags) {
 int Parent(const std::vector<std::string>& arguments);
 
 ChildProgram Program(const std::string& name, const std::string& fifo,
-                     const std::string& folder,
-                     const std::string& behaviour) {
+                     const std::string& folder, const std::string& behaviour) {
   const std::string ready = absl::StrCat(folder, "/", name, ".ready");
   return {.name = name,
           .command = {"/proc/self/exe", "child", name, fifo, ready, behaviour},
@@ -283,8 +282,7 @@ TEST_F(SupervisorTest, StopsWhileAChildIsNotReady) {
   EXPECT_EQ(NextStart().name, "a");
   stop_.Stop();
 
-  EXPECT_THAT(supervisor->AwaitReady(),
-              StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_THAT(supervisor->AwaitReady(), StatusIs(absl::StatusCode::kCancelled));
   supervisor->Stop();
 
   EXPECT_EQ(NextLine(), "end a");  // b never started.
@@ -298,8 +296,7 @@ TEST_F(SupervisorTest, ChildrenEndWithTheirParentHoweverItEnds) {
     _exit(127);
   }
   const Started child = NextStart();
-  const int pid_file =
-      static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0));
+  const int pid_file = static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0));
   ASSERT_GE(pid_file, 0);
 
   kill(parent, SIGKILL);
@@ -324,8 +321,7 @@ class LocalClusterTest : public ::testing::Test {
     const std::string self =
         std::filesystem::read_symlink("/proc/self/exe").string();
     for (const std::string part : {"scheduler", "storage", "worker"}) {
-      std::filesystem::create_symlink(self,
-                                      folder_ / ("headstart-" + part));
+      std::filesystem::create_symlink(self, folder_ / ("headstart-" + part));
     }
     options_.data = folder_ / "data";
     options_.slots = "2";
@@ -361,17 +357,24 @@ TEST_F(LocalClusterTest, StartsTheServersOnSocketsOfTheDataFolder) {
   EXPECT_EQ(FlagsOf("storage"),
             absl::StrCat(" --data ", data, "/storage --endpoints ", data,
                          "/endpoints --metrics-listen 127.0.0.1:7702 --listen "
-                         "unix:", data, "/run/storage.sock"));
+                         "unix:",
+                         data, "/run/storage.sock"));
   EXPECT_EQ(FlagsOf("scheduler"),
             absl::StrCat(" --data ", data, "/scheduler --endpoints ", data,
                          "/endpoints --metrics-listen 127.0.0.1:7701 --listen "
-                         "unix:", data, "/run/scheduler.sock --worker-listen "
-                         "unix:", data, "/run/scheduler-worker.sock --storage "
-                         "unix:", data, "/run/storage.sock"));
+                         "unix:",
+                         data,
+                         "/run/scheduler.sock --worker-listen "
+                         "unix:",
+                         data,
+                         "/run/scheduler-worker.sock --storage "
+                         "unix:",
+                         data, "/run/storage.sock"));
   EXPECT_EQ(FlagsOf("worker"),
             absl::StrCat(" --data ", data, "/worker --endpoints ", data,
                          "/endpoints --metrics-listen 127.0.0.1:7703 "
-                         "--scheduler unix:", data,
+                         "--scheduler unix:",
+                         data,
                          "/run/scheduler-worker.sock --name workers/local "
                          "--slots cpu:1,cpu:1 --datasets /one --datasets "
                          "/two"));
@@ -385,8 +388,8 @@ TEST_F(LocalClusterTest, RefusesAFolderThatIsInUseNamingTheHolder) {
 
   EXPECT_THAT(second, StatusIs(absl::StatusCode::kFailedPrecondition,
                                absl::StrCat(getpid())));
-  EXPECT_THAT(second, StatusIs(absl::StatusCode::kFailedPrecondition,
-                               cluster->data()));
+  EXPECT_THAT(second,
+              StatusIs(absl::StatusCode::kFailedPrecondition, cluster->data()));
 }
 
 TEST_F(LocalClusterTest, PutsSocketsElsewhereWhenTheNameIsTooLong) {
@@ -397,8 +400,8 @@ TEST_F(LocalClusterTest, PutsSocketsElsewhereWhenTheNameIsTooLong) {
                          LocalCluster::Start(options_, printer_, stop_));
     socket = std::string(absl::StripPrefix(cluster->server(), "unix:"));
     EXPECT_LT(socket.size(), 100u);
-    EXPECT_TRUE(std::filesystem::exists(
-        std::filesystem::path(socket).parent_path()));
+    EXPECT_TRUE(
+        std::filesystem::exists(std::filesystem::path(socket).parent_path()));
   }
   EXPECT_FALSE(
       std::filesystem::exists(std::filesystem::path(socket).parent_path()));
@@ -416,8 +419,7 @@ TEST(LocalClusterFlagsTest, ReadsSlots) {
 
 TEST(LocalClusterFlagsTest, ReadsMetricsPorts) {
   EXPECT_THAT(MetricsPortOf("", 7701), IsOkAndHolds(std::optional<int>(7701)));
-  EXPECT_THAT(MetricsPortOf("auto", 7701),
-              IsOkAndHolds(std::optional<int>()));
+  EXPECT_THAT(MetricsPortOf("auto", 7701), IsOkAndHolds(std::optional<int>()));
   EXPECT_THAT(MetricsPortOf("9000", 7701),
               IsOkAndHolds(std::optional<int>(9000)));
   for (const char* const wrong : {"0", "65534", "x"}) {

@@ -150,8 +150,7 @@ absl::Status DeleteTraining(Session& session) {
   v1::DeleteTrainingRequest request;
   request.set_name(session.flags().name);
   HS_RETURN_IF_ERROR(client->DeleteTraining(request));
-  session.printer().Progress(
-      absl::StrCat(session.flags().name, " is deleted"));
+  session.printer().Progress(absl::StrCat(session.flags().name, " is deleted"));
   return absl::OkStatus();
 }
 

@@ -19,14 +19,14 @@ std::string HumanBytes(int64_t bytes) {
     value /= 1000;
     ++unit;
   }
-  const int digits = std::abs(value) < 9.995 ? 2 : std::abs(value) < 99.95 ? 1
-                                                                           : 0;
+  const int digits = std::abs(value) < 9.995   ? 2
+                     : std::abs(value) < 99.95 ? 1
+                                               : 0;
   return absl::StrFormat("%.*f %s", digits, value, kUnits[unit]);
 }
 
 std::string HumanDuration(absl::Duration duration) {
-  if (duration < absl::ZeroDuration() ||
-      duration == absl::InfiniteDuration()) {
+  if (duration < absl::ZeroDuration() || duration == absl::InfiniteDuration()) {
     return "-";
   }
   if (duration < absl::Milliseconds(9950)) {

@@ -30,7 +30,9 @@ void AppendTable(std::vector<std::string>& lines, const Table& table) {
   Append(lines, table.Lines());
 }
 
-std::string OrDash(const std::string& text) { return text.empty() ? "-" : text; }
+std::string OrDash(const std::string& text) {
+  return text.empty() ? "-" : text;
+}
 
 std::optional<double> If(bool is_there, double value) {
   return is_there ? std::optional<double>(value) : std::nullopt;
@@ -59,9 +61,9 @@ std::string MethodText(const v1::Search& search) {
 }
 
 void AddFailure(Fields& fields, const v1::Failure& failure) {
-  fields.emplace_back("failure",
-                      absl::StrCat(v1::Failure::Reason_Name(failure.reason()),
-                                   ": ", failure.message()));
+  fields.emplace_back(
+      "failure", absl::StrCat(v1::Failure::Reason_Name(failure.reason()), ": ",
+                              failure.message()));
 }
 
 Table EpochTable(
@@ -79,17 +81,18 @@ Table EpochTable(
     const v1::Measurement& m = epoch.measurement();
     const v1::PhaseSeconds& s = epoch.seconds();
     const double seconds = s.train() + s.evaluate() + s.snapshot() + s.stall();
-    table.Add({absl::StrCat(epoch.epoch()),
-               Number(If(m.has_training_loss(), m.training_loss())),
-               Percent(If(m.has_training_accuracy(), m.training_accuracy())),
-               Number(If(m.has_validation_loss(), m.validation_loss())),
-               Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
-               Number(If(m.has_test_loss(), m.test_loss())),
-               Percent(If(m.has_test_accuracy(), m.test_accuracy())),
-               epoch.epoch() == 0 ? "-" : HumanDuration(absl::Seconds(seconds)),
-               epoch.epoch() == 0
-                   ? "-"
-                   : absl::StrFormat("%.0f", epoch.examples_per_second())});
+    table.Add(
+        {absl::StrCat(epoch.epoch()),
+         Number(If(m.has_training_loss(), m.training_loss())),
+         Percent(If(m.has_training_accuracy(), m.training_accuracy())),
+         Number(If(m.has_validation_loss(), m.validation_loss())),
+         Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
+         Number(If(m.has_test_loss(), m.test_loss())),
+         Percent(If(m.has_test_accuracy(), m.test_accuracy())),
+         epoch.epoch() == 0 ? "-" : HumanDuration(absl::Seconds(seconds)),
+         epoch.epoch() == 0
+             ? "-"
+             : absl::StrFormat("%.0f", epoch.examples_per_second())});
   }
   return table;
 }
@@ -105,13 +108,13 @@ Table AttemptTable(
                {"ENDED"},
                {"FAILURE"}});
   for (const v1::Attempt& attempt : attempts) {
-    table.Add({absl::StrCat(attempt.number()),
-               v1::Attempt::State_Name(attempt.state()), attempt.worker(),
-               attempt.slot(),
-               absl::StrCat(attempt.from_epoch(), " to ",
-                            attempt.until_epoch()),
-               Instant(attempt.start_time()), Instant(attempt.end_time()),
-               OrDash(attempt.failure().message())});
+    table.Add(
+        {absl::StrCat(attempt.number()),
+         v1::Attempt::State_Name(attempt.state()), attempt.worker(),
+         attempt.slot(),
+         absl::StrCat(attempt.from_epoch(), " to ", attempt.until_epoch()),
+         Instant(attempt.start_time()), Instant(attempt.end_time()),
+         OrDash(attempt.failure().message())});
   }
   return table;
 }
@@ -182,10 +185,10 @@ int64_t TrialsStarted(const v1::TrialCounts& counts) {
 
 std::string TrialCountsText(const v1::TrialCounts& counts) {
   const std::pair<int64_t, const char*> states[] = {
-      {counts.waiting(), "waiting"},       {counts.training(), "training"},
-      {counts.paused(), "paused"},         {counts.succeeded(), "succeeded"},
-      {counts.stopped(), "stopped"},       {counts.infeasible(), "infeasible"},
-      {counts.failed(), "failed"},         {counts.cancelled(), "cancelled"}};
+      {counts.waiting(), "waiting"}, {counts.training(), "training"},
+      {counts.paused(), "paused"},   {counts.succeeded(), "succeeded"},
+      {counts.stopped(), "stopped"}, {counts.infeasible(), "infeasible"},
+      {counts.failed(), "failed"},   {counts.cancelled(), "cancelled"}};
   std::vector<std::string> parts;
   for (const auto& [count, state] : states) {
     if (count > 0) parts.push_back(absl::StrCat(count, " ", state));
@@ -218,8 +221,7 @@ const v1::Measurement* LastMeasurement(const v1::Trial& trial) {
 }
 
 const v1::Measurement* LastMeasurement(const v1::TrainingRun& run) {
-  return run.epochs().empty() ? nullptr
-                              : &run.epochs().rbegin()->measurement();
+  return run.epochs().empty() ? nullptr : &run.epochs().rbegin()->measurement();
 }
 
 Spread TestAccuracy(const v1::Training& training) {
@@ -254,13 +256,13 @@ Table StudyTable(absl::Span<const v1::Study> studies) {
                {"CREATED"},
                {"DISPLAY NAME"}});
   for (const v1::Study& study : studies) {
-    table.Add({study.name(), v1::Study::State_Name(study.state()),
-               absl::StrCat(TrialsStarted(study.trial_counts())),
-               absl::StrCat(study.recorded_epochs()),
-               OrDash(study.best_trial()),
-               ObjectiveText(study.objective().metric(),
-                             If(study.has_best_objective(), study.best_objective())),
-               Instant(study.create_time()), study.display_name()});
+    table.Add(
+        {study.name(), v1::Study::State_Name(study.state()),
+         absl::StrCat(TrialsStarted(study.trial_counts())),
+         absl::StrCat(study.recorded_epochs()), OrDash(study.best_trial()),
+         ObjectiveText(study.objective().metric(),
+                       If(study.has_best_objective(), study.best_objective())),
+         Instant(study.create_time()), study.display_name()});
   }
   return table;
 }
@@ -278,7 +280,8 @@ std::vector<std::string> StudyLines(const v1::Study& study) {
   fields.emplace_back("best trial", OrDash(study.best_trial()));
   fields.emplace_back(MetricName(study.objective().metric()),
                       absl::StrCat(ObjectiveText(study.objective().metric(),
-                                                 If(study.has_best_objective(), study.best_objective())),
+                                                 If(study.has_best_objective(),
+                                                    study.best_objective())),
                                    " at epoch ", study.best_epoch()));
   fields.emplace_back("trainings",
                       OrDash(absl::StrJoin(study.trainings(), ", ")));
@@ -288,12 +291,12 @@ std::vector<std::string> StudyLines(const v1::Study& study) {
 }
 
 std::vector<std::string> PlanLines(const v1::StudyPlan& plan) {
-  std::vector<std::string> lines = FieldLines(
-      {{"trials", absl::StrCat(plan.trial_count())},
-       {"epochs over all trials", absl::StrCat(plan.epochs())},
-       {"weights stored at most", plan.bytes_max() > 0
-                                      ? HumanBytes(plan.bytes_max())
-                                      : "not known for this model"}});
+  std::vector<std::string> lines =
+      FieldLines({{"trials", absl::StrCat(plan.trial_count())},
+                  {"epochs over all trials", absl::StrCat(plan.epochs())},
+                  {"weights stored at most",
+                   plan.bytes_max() > 0 ? HumanBytes(plan.bytes_max())
+                                        : "not known for this model"}});
   Table rungs({{"RUNG EPOCHS", kRight}, {"TRIALS AT MOST", kRight}});
   for (const v1::StudyPlan::Rung& rung : plan.rungs()) {
     rungs.Add({absl::StrCat(rung.epochs()), absl::StrCat(rung.trials())});
@@ -320,8 +323,7 @@ Table TrialTable(absl::Span<const v1::Trial> trials,
   for (const v1::Trial& trial : trials) {
     std::vector<std::string> cells = {
         trial.name(), v1::Trial::State_Name(trial.state()),
-        absl::StrCat(trial.epoch()),
-        ObjectiveText(metric, ObjectiveOf(trial))};
+        absl::StrCat(trial.epoch()), ObjectiveText(metric, ObjectiveOf(trial))};
     for (const v1::ParameterValue& value : trial.values()) {
       cells.push_back(value.value());
     }
@@ -391,13 +393,13 @@ Table CheckpointTable(absl::Span<const v1::Checkpoint> checkpoints) {
                {"KEPT AS"}});
   for (const v1::Checkpoint& checkpoint : checkpoints) {
     const v1::Measurement& m = checkpoint.measurement();
-    table.Add({checkpoint.name(), HumanBytes(checkpoint.tensor_bytes()),
-               checkpoint.resume_bytes() > 0
-                   ? HumanBytes(checkpoint.resume_bytes())
-                   : "-",
-               Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
-               Percent(If(m.has_test_accuracy(), m.test_accuracy())),
-               ReferencesText(checkpoint)});
+    table.Add(
+        {checkpoint.name(), HumanBytes(checkpoint.tensor_bytes()),
+         checkpoint.resume_bytes() > 0 ? HumanBytes(checkpoint.resume_bytes())
+                                       : "-",
+         Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
+         Percent(If(m.has_test_accuracy(), m.test_accuracy())),
+         ReferencesText(checkpoint)});
   }
   return table;
 }
@@ -416,8 +418,10 @@ std::vector<std::string> CheckpointLines(const v1::Checkpoint& checkpoint) {
                       ? HumanBytes(checkpoint.resume_bytes())
                       : "-"},
        {"training loss", Number(If(m.has_training_loss(), m.training_loss()))},
-       {"validation loss", Number(If(m.has_validation_loss(), m.validation_loss()))},
-       {"validation accuracy", Percent(If(m.has_validation_accuracy(), m.validation_accuracy()))},
+       {"validation loss",
+        Number(If(m.has_validation_loss(), m.validation_loss()))},
+       {"validation accuracy",
+        Percent(If(m.has_validation_accuracy(), m.validation_accuracy()))},
        {"test loss", Number(If(m.has_test_loss(), m.test_loss()))},
        {"test accuracy", Percent(If(m.has_test_accuracy(), m.test_accuracy()))},
        {"input transform", OrDash(manifest.input_transform())},
@@ -442,8 +446,7 @@ std::vector<std::string> UsageLines(const v1::GetUsageResponse& usage) {
        {"in packs, needed by nothing", HumanBytes(usage.dead_bytes())},
        {"packs on disk", HumanBytes(usage.pack_bytes())},
        {"free on that disk", HumanBytes(usage.free_bytes())}});
-  Table reasons(
-      {{"KEPT AS"}, {"CHECKPOINTS", kRight}, {"WEIGHTS", kRight}});
+  Table reasons({{"KEPT AS"}, {"CHECKPOINTS", kRight}, {"WEIGHTS", kRight}});
   for (const v1::GetUsageResponse::ByReason& by : usage.by_reason()) {
     reasons.Add({v1::ReferenceReason_Name(by.reason()),
                  absl::StrCat(by.checkpoint_count()), HumanBytes(by.bytes())});
@@ -511,7 +514,11 @@ std::vector<std::string> TrainingLines(const v1::Training& training) {
 }
 
 Table WorkerTable(absl::Span<const v1::Worker> workers) {
-  Table table({{"NAME"}, {"STATE"}, {"SLOTS"}, {"TRAINS"}, {"DATASETS"},
+  Table table({{"NAME"},
+               {"STATE"},
+               {"SLOTS"},
+               {"TRAINS"},
+               {"DATASETS"},
                {"LAST SEEN"}});
   for (const v1::Worker& worker : workers) {
     const std::string slots = absl::StrJoin(

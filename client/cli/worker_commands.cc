@@ -17,8 +17,9 @@ absl::Status ChangeWorker(
   v1::WorkerRequest request;
   request.set_name(session.flags().name);
   HS_ASSIGN_OR_RETURN(const v1::Worker worker, (client->*method)(request));
-  session.Answer(worker, {absl::StrCat(worker.name(), " is ",
-                                       v1::Worker::State_Name(worker.state()))});
+  session.Answer(worker,
+                 {absl::StrCat(worker.name(), " is ",
+                               v1::Worker::State_Name(worker.state()))});
   return absl::OkStatus();
 }
 
@@ -26,12 +27,11 @@ absl::Status ChangeWorker(
 
 absl::Status ListWorkers(Session& session) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
-  HS_ASSIGN_OR_RETURN(
-      const std::vector<v1::Worker> workers,
-      ReadPages(
-          v1::ListWorkersRequest(),
-          [&](const auto& r) { return client->ListWorkers(r); },
-          &v1::ListWorkersResponse::workers));
+  HS_ASSIGN_OR_RETURN(const std::vector<v1::Worker> workers,
+                      ReadPages(
+                          v1::ListWorkersRequest(),
+                          [&](const auto& r) { return client->ListWorkers(r); },
+                          &v1::ListWorkersResponse::workers));
   AnswerRows(session, workers, WorkerTable(workers));
   return absl::OkStatus();
 }

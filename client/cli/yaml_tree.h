@@ -22,10 +22,10 @@ struct YamlNode {
 
   Kind kind = Kind::kNull;
   YamlPlace place;
-  std::string text;     // Of a scalar, as it means: without quotes.
-  bool quoted = false;  // A scalar in quotes is always a text.
+  std::string text;             // Of a scalar, as it means: without quotes.
+  bool quoted = false;          // A scalar in quotes is always a text.
   std::vector<YamlNode> items;  // Of a list or map, in the file's order.
-  std::string key;      // When this is an entry of a map.
+  std::string key;              // When this is an entry of a map.
   YamlPlace key_place;
 };
 

@@ -20,23 +20,26 @@ using grpc::ServerContext;
 using grpc::ServerWriter;
 
 // One line per method: what it is asked and what it answers are the script's.
-#define HS_UNARY(method, request, response)                             \
-  grpc::Status method(ServerContext*, const request* asked,             \
-                      response* answer) override {                      \
-    return Unary(#method, *asked, *answer);                             \
+#define HS_UNARY(method, request, response)                                   \
+  grpc::Status method(ServerContext*, const request* asked, response* answer) \
+      override {                                                              \
+    return Unary(#method, *asked, *answer);                                   \
   }
-#define HS_STREAM(method, request, response)                            \
-  grpc::Status method(ServerContext*, const request* asked,             \
-                      ServerWriter<response>* writer) override {        \
-    return Stream(#method, *asked, *writer);                            \
+#define HS_STREAM(method, request, response)                     \
+  grpc::Status method(ServerContext*, const request* asked,      \
+                      ServerWriter<response>* writer) override { \
+    return Stream(#method, *asked, *writer);                     \
   }
 
 // What the four services' methods have in common.
 class FakeServices {
  public:
   explicit FakeServices(FakeCluster& cluster)
-      : tuning(cluster), training(cluster), admin(cluster),
-        checkpoints(cluster), storage_admin(cluster) {}
+      : tuning(cluster),
+        training(cluster),
+        admin(cluster),
+        checkpoints(cluster),
+        storage_admin(cluster) {}
 
   struct Base {
     explicit Base(FakeCluster& cluster) : cluster(cluster) {}
@@ -90,8 +93,7 @@ class FakeServices {
     using Base::Base;
     HS_UNARY(CreateTraining, v1::CreateTrainingRequest, v1::Training)
     HS_UNARY(GetTraining, v1::GetTrainingRequest, v1::Training)
-    HS_UNARY(ListTrainings, v1::ListTrainingsRequest,
-             v1::ListTrainingsResponse)
+    HS_UNARY(ListTrainings, v1::ListTrainingsRequest, v1::ListTrainingsResponse)
     HS_UNARY(CancelTraining, v1::CancelTrainingRequest, v1::Training)
     HS_UNARY(DeleteTraining, v1::DeleteTrainingRequest, Empty)
     HS_STREAM(WatchTraining, v1::WatchTrainingRequest, v1::Training)
@@ -165,9 +167,8 @@ FakeCluster::FakeCluster() : services_(std::make_unique<FakeServices>(*this)) {
   address_ = "unix:" + (folder_ / "sock");
   auto listener = Listener::Start(
       {.address = {.socket_path = folder_ / "sock"},
-       .services = {&services_->tuning, &services_->training,
-                    &services_->admin, &services_->checkpoints,
-                    &services_->storage_admin}});
+       .services = {&services_->tuning, &services_->training, &services_->admin,
+                    &services_->checkpoints, &services_->storage_admin}});
   HS_CHECK_OK(listener);
   listener_ = *std::move(listener);
 }
@@ -200,6 +201,11 @@ void FakeCluster::SetFile(std::string bytes, int64_t part_bytes,
   file_ = std::move(bytes);
   part_bytes_ = part_bytes;
   parts_per_stream_ = parts_per_stream;
+}
+
+void FakeCluster::Forget(const std::string& method) {
+  MutexLock lock(&mu_);
+  scripts_.erase(method);
 }
 
 std::vector<std::string> FakeCluster::TakeCalls() {

@@ -22,7 +22,8 @@ namespace headstart {
 //
 //   cluster.Answer("GetStudy", study);
 //   ... client.GetStudy(...) ...
-//   EXPECT_THAT(cluster.TakeCalls(), ElementsAre("GetStudy name: \"studies/1\""));
+//   EXPECT_THAT(cluster.TakeCalls(), ElementsAre("GetStudy name:
+//   \"studies/1\""));
 //
 // A method without an answer is UNIMPLEMENTED. GetServerInfo tells the fake's
 // own address and is not written down. Any thread may call.
@@ -49,6 +50,9 @@ class FakeCluster {
   // What DownloadCheckpoint gives, in parts of `part_bytes`. Each stream but
   // the last breaks with UNAVAILABLE after `parts_per_stream` parts.
   void SetFile(std::string bytes, int64_t part_bytes, int64_t parts_per_stream);
+
+  // Drops the answers that `method` has left.
+  void Forget(const std::string& method);
 
   // "Method request-as-text" of every call since the last time.
   std::vector<std::string> TakeCalls();
