@@ -216,8 +216,14 @@ Engine::Group Engine::TakeQueued() {
 
 void Engine::ServeGroup(Group group) {
   free_bytes_.reset();
+  // By the clock, not by the tick, which only sees to it that a group comes.
+  const absl::Duration now = clock_.Monotonic();
+  const bool due = now >= next_expiries_;
+  if (due) {
+    next_expiries_ = now + kTick / 2;
+    DecideExpiries(now);
+  }
   for (Request& request : group.requests) Decide(request);
-  if (group.tick && !failed_) DecideExpiries();
 
   const bool changed = !group_events_.empty();
   if (const absl::Status appended = AppendEvents(); !appended.ok()) {
@@ -226,11 +232,11 @@ void Engine::ServeGroup(Group group) {
   for (Request& request : group.requests) {
     request.answer(failed_ ? Stopped() : std::move(request.status));
   }
-  if (changed || group.tick || group.end_all_waits || failed_ ||
+  if (changed || due || failed_ || group.end_all_waits ||
       !group.new_waits.empty() || !group.ended_waits.empty()) {
     ServeWaits(group);
   }
-  if (group.tick && !failed_) metrics_.UpdateNowAndThen(scheduler_, clock_);
+  if (due && !failed_) metrics_.UpdateNowAndThen(scheduler_, now);
 }
 
 void Engine::Decide(Request& request) {
@@ -248,8 +254,8 @@ void Engine::Decide(Request& request) {
   request.status = request.look(View(), outcome);
 }
 
-void Engine::DecideExpiries() {
-  const absl::Duration now = clock_.Monotonic();
+void Engine::DecideExpiries(absl::Duration now) {
+  if (failed_) return;
   for (LeaseExpired& expired : leases_.TakeExpired(now)) {
     HS_LOG(kWarning, "lease expired run={} attempt={} lease_duration={}",
            expired.run, expired.attempt, options_.lease_duration);

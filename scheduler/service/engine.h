@@ -154,7 +154,7 @@ class Engine {
   Group TakeQueued();
   void ServeGroup(Group group);
   void Decide(Request& request);
-  void DecideExpiries();
+  void DecideExpiries(absl::Duration now);
   absl::StatusOr<Outcome> Execute(const Command& command);
   absl::Status RefuseWithoutRoom(const Command& command);
   absl::Status AppendEvents();
@@ -170,6 +170,7 @@ class Engine {
   // The engine thread's own, from Run on.
   Scheduler scheduler_;
   LeaseTable leases_;
+  absl::Duration next_expiries_;     // When leases are looked at again.
   std::vector<Event> group_events_;  // Applied, not yet appended.
   // Asked once per group, when a command needs it.
   std::optional<absl::StatusOr<int64_t>> free_bytes_;

@@ -121,17 +121,11 @@ std::string EndpointFile(const Options& options, const std::string& name) {
                                    : absl::StrCat(options.endpoints, "/", name);
 }
 
-absl::StatusOr<std::unique_ptr<Listener>> Listen(
-    const Options& options, const std::string& flag, const std::string& address,
-    std::vector<grpc::Service*> services, const std::string& endpoint_name) {
-  absl::StatusOr<ListenAddress> parsed = ListenAddress::Parse(address);
-  if (!parsed.ok()) {
-    return Annotate(parsed.status(), absl::StrCat(flag, "=", address));
-  }
-  return Listener::Start(
-      {.address = *std::move(parsed),
-       .services = std::move(services),
-       .endpoint_file = EndpointFile(options, endpoint_name)});
+absl::StatusOr<ListenAddress> ParseAddress(const std::string& flag,
+                                           const std::string& text) {
+  absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+  if (address.ok()) return address;
+  return Annotate(address.status(), absl::StrCat(flag, "=", text));
 }
 
 absl::Status Serve(const Options& options, ShutdownSignal& signal) {
@@ -140,6 +134,10 @@ absl::Status Serve(const Options& options, ShutdownSignal& signal) {
         "where storage is must be known: give --storage=ADDRESS, or "
         "--endpoints=DIR with a file DIR/storage that says it");
   }
+  HS_ASSIGN_OR_RETURN(const ListenAddress address,
+                      ParseAddress("--listen", options.listen));
+  HS_ASSIGN_OR_RETURN(const ListenAddress worker_address,
+                      ParseAddress("--worker-listen", options.worker_listen));
   HS_ASSIGN_OR_RETURN(const std::unique_ptr<FolderLock> lock,
                       FolderLock::Acquire(options.data));
   HS_ASSIGN_OR_RETURN(
@@ -166,12 +164,17 @@ absl::Status Serve(const Options& options, ShutdownSignal& signal) {
 
   HS_RETURN_IF_ERROR(telemetry.Serve(
       options.metrics_listen, EndpointFile(options, "metrics-scheduler")));
+  // Users' last: who waits for its endpoint file finds all the others.
   HS_ASSIGN_OR_RETURN(const std::unique_ptr<Listener> worker_listener,
-                      Listen(options, "--worker-listen", options.worker_listen,
-                             {&worker}, "scheduler-worker"));
-  HS_ASSIGN_OR_RETURN(const std::unique_ptr<Listener> listener,
-                      Listen(options, "--listen", options.listen,
-                             {&tuning, &training, &admin}, "scheduler"));
+                      Listener::Start({.address = worker_address,
+                                       .services = {&worker},
+                                       .endpoint_file = EndpointFile(
+                                           options, "scheduler-worker")}));
+  HS_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Listener> listener,
+      Listener::Start({.address = address,
+                       .services = {&tuning, &training, &admin},
+                       .endpoint_file = EndpointFile(options, "scheduler")}));
   storage.Start();
   HS_LOG(kInfo, "scheduler serves users={} workers={} metrics={} data={}",
          listener->endpoint(), worker_listener->endpoint(),

@@ -148,8 +148,7 @@ void Metrics::Update(const Scheduler& scheduler) {
   gauges_ = std::move(gauges);
 }
 
-void Metrics::UpdateNowAndThen(const Scheduler& scheduler, const Clock& clock) {
-  const absl::Duration now = clock.Monotonic();
+void Metrics::UpdateNowAndThen(const Scheduler& scheduler, absl::Duration now) {
   if (scheduler.event_count() == updated_events_) return;
   if (updated_events_ >= 0 && now - updated_at_ < kUpdatePeriod) return;
   updated_events_ = scheduler.event_count();

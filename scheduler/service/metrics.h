@@ -7,7 +7,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/net/telemetry.h"
 #include "scheduler/core/scheduler.h"
@@ -33,7 +32,7 @@ class Metrics {
   // Takes the gauges from the state, which must be durable.
   void Update(const Scheduler& scheduler);
   // The same, at most once a second and only when something has happened.
-  void UpdateNowAndThen(const Scheduler& scheduler, const Clock& clock);
+  void UpdateNowAndThen(const Scheduler& scheduler, absl::Duration now);
 
  private:
   // What the last Update saw, for the scraping thread.

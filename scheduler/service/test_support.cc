@@ -219,7 +219,6 @@ void FakeAgent::Train() {
 absl::Status FakeAgent::TrainUntil(const std::function<bool()>& done) {
   for (int i = 0; i < 1'000; ++i) {
     if (done()) return absl::OkStatus();
-    HurryNextCall();
     if (absl::Status status = Synchronize(); !status.ok()) return status;
     Train();
   }
