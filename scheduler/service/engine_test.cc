@@ -487,9 +487,9 @@ TEST_F(EngineTest, CountsCommandsAndShowsTrialsAndStudies) {
   const std::string text = telemetry_->Text();
   for (
       const char* line : {
-          R"(headstart_scheduler_commands_total{code="OK",command="create_study"} 1)",
-          R"(headstart_scheduler_commands_total{code="NOT_FOUND",command="pause_study"} 1)",
-          R"(headstart_scheduler_commands_total{code="OK",command="drain_worker"} 0)",
+          R"(headstart_scheduler_commands_total{code="ok",command="create_study"} 1)",
+          R"(headstart_scheduler_commands_total{code="not_found",command="pause_study"} 1)",
+          R"(headstart_scheduler_commands_total{code="ok",command="drain_worker"} 0)",
           R"(headstart_trials{state="succeeded"} 1)",
           R"(headstart_workers{state="ready"} 1)",
           R"(headstart_study_trials{state="succeeded",study="studies/1"} 1)",

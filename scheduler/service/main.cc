@@ -48,8 +48,8 @@ constexpr absl::Duration kDrainGrace = absl::Seconds(5);
 struct Options {
   std::string data;
   std::string listen = "127.0.0.1:7700";
-  std::string worker_listen = "127.0.0.1:7701";
-  std::string metrics_listen = "127.0.0.1:7702";
+  std::string worker_listen = "127.0.0.1:7704";
+  std::string metrics_listen = "127.0.0.1:7701";
   std::string storage;
   std::string endpoints;
   absl::Duration lease_duration = absl::Seconds(30);

@@ -79,7 +79,7 @@ Metrics::Metrics(Telemetry& telemetry)
           "headstart_scheduler_commands_total",
           "Commands that were answered, by the code of the answer.",
           {{"command", std::string(command)},
-           {"code", absl::StatusCodeToString(code)}});
+           {"code", absl::AsciiStrToLower(absl::StatusCodeToString(code))}});
     }
   }
   callbacks_.push_back(telemetry.AddGaugeCallback(

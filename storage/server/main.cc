@@ -39,9 +39,9 @@ constexpr absl::Duration kShutdownGrace = absl::Seconds(10);
 
 struct Options {
   std::string data = "./headstart-data";
-  std::string listen = "127.0.0.1:7702";
+  std::string listen = "127.0.0.1:7705";
   std::string endpoints;
-  std::string metrics_listen = "127.0.0.1:0";
+  std::string metrics_listen = "127.0.0.1:7702";
   absl::Duration grace_period = absl::Minutes(10);
   int64_t free_bytes_floor = int64_t{256} << 20;
   bool adopt_cluster = false;

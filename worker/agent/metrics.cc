@@ -43,9 +43,9 @@ AgentMetrics::AgentMetrics(Telemetry& telemetry)
       stall_seconds_total_(telemetry.AddCounter(
           "headstart_checkpoint_stall_seconds_total",
           "Seconds that training waited for a free slab.")),
-      succeeded_(Attempts(telemetry, "SUCCEEDED")),
-      released_(Attempts(telemetry, "RELEASED")),
-      failed_(Attempts(telemetry, "FAILED")) {}
+      succeeded_(Attempts(telemetry, "succeeded")),
+      released_(Attempts(telemetry, "released")),
+      failed_(Attempts(telemetry, "failed")) {}
 
 void AgentMetrics::CountEpoch(const PhaseSeconds& seconds) {
   train_seconds_.Observe(seconds.train);
