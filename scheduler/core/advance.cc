@@ -12,48 +12,27 @@
 namespace headstart::scheduler {
 namespace {
 
-// The trainings of `then`, now that the study has a winner. The study's own
-// state does not show it yet, so names are resolved here.
-void StartTrainings(const State& state, const Study& study, int64_t winner,
-                    std::vector<Event>& events) {
-  const RunName run = RunName::Trial(study.number(), winner);
-  int64_t number = state.next_training;
-  for (int i = 0; i < study.spec().then_size(); ++i) {
-    v1::Training wanted = study.spec().then(i);
-    if (wanted.from().has_winner()) {
-      const int64_t epoch = wanted.from().winner().epoch();
-      wanted.mutable_from()->set_checkpoint(CheckpointText(run, epoch));
-    }
-    const absl::StatusOr<v1::Training> resolved =
-        ResolveTraining(state, wanted, absl::StrCat("then[", i, "]"));
-    internal::v1::TrainingCreated& created =
-        *events.emplace_back().mutable_training_created();
-    created.set_training(number);
-    v1::Training& spec = *created.mutable_spec();
-    spec = resolved.ok() ? *resolved : wanted;
-    if (study.spec().then(i).has_from()) {
-      *spec.mutable_from() = study.spec().then(i).from();
-    }
-    spec.set_study(StudyName{study.number()}.ToString());
-    if (!resolved.ok()) {
-      HS_REACHED("then_training_without_source");
-      spec.set_state(v1::Training::PREPARING);
-      internal::v1::TrainingStateChanged& changed =
-          *events.emplace_back().mutable_training_state_changed();
-      changed.set_training(number);
-      changed.set_state(v1::Training::FAILED);
-      changed.set_message(std::string(resolved.status().message()));
-    }
-    ++number;
+// Entry `index` of the `then` of a study that has its winner, as a training.
+std::vector<Event> StartTraining(const State& state, const Study& study,
+                                 int index) {
+  v1::Training wanted = study.spec().then(index);
+  const std::string name = StudyName{study.number()}.ToString();
+  if (wanted.from().has_winner()) {
+    wanted.mutable_from()->mutable_winner()->set_study(name);
   }
-}
-
-std::vector<Event> SettleStudy(const State& state, const Study& study) {
-  std::vector<Event> events = study.Settle();
-  HS_CHECK(!events.empty()) << StudyName{study.number()}.ToString();
-  if (events.back().study_state_changed().state() == v1::Study::SUCCEEDED) {
-    const int64_t winner = events.back().study_state_changed().winner();
-    StartTrainings(state, study, winner, events);
+  const absl::StatusOr<v1::Training> resolved =
+      ResolveTraining(state, wanted, absl::StrCat("then[", index, "]"));
+  std::vector<Event> events;
+  internal::v1::TrainingCreated& created =
+      *events.emplace_back().mutable_training_created();
+  created.set_training(state.next_training);
+  v1::Training& spec = *created.mutable_spec();
+  spec = resolved.ok() ? *resolved : wanted;
+  spec.set_study(name);
+  if (!resolved.ok()) {
+    HS_REACHED("then_training_without_source");
+    spec.set_state(v1::Training::FAILED);
+    spec.set_state_message(std::string(resolved.status().message()));
   }
   return events;
 }
@@ -100,10 +79,15 @@ absl::StatusOr<Outcome> Decide(const State& state, const Advance&) {
     return outcome;
   }
   const Owner owner = *state.unsettled.begin();
-  outcome.events =
-      owner.kind == Owner::Kind::kStudy
-          ? SettleStudy(state, *state.FindStudy(owner.number))
-          : state.FindTraining(owner.number)->Settle();
+  if (owner.kind == Owner::Kind::kTraining) {
+    outcome.events = state.FindTraining(owner.number)->Settle();
+  } else {
+    const Study& study = *state.FindStudy(owner.number);
+    const std::optional<int> then = study.NextThen();
+    outcome.events = then.has_value() ? StartTraining(state, study, *then)
+                                      : study.Settle();
+  }
+  HS_CHECK(!outcome.events.empty()) << owner.ToString();
   return outcome;
 }
 

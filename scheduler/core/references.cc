@@ -62,7 +62,7 @@ void AddStudy(const Study& study, ReferenceSet& set) {
     set.Add(source.ToString(), v1::SOURCE_OF);
   }
   int64_t place = 0;
-  for (const Standing& standing : study.standings()) {
+  for (const Standing& standing : study.final_standings()) {
     if (++place > study.spec().retention().best_trials()) break;
     set.AddAll(study.trial(standing.rank.trial).run, v1::BEST_TRIAL,
                absl::StrCat("place ", place));
@@ -82,7 +82,6 @@ void AddStudy(const Study& study, ReferenceSet& set) {
         set.AddResume(trial.run);
         break;
       case v1::Trial::PAUSED:
-        if (!study.search().IsPromotable(number)) break;
         if (rung_only) {
           set.Add(trial.run.epochs.back().checkpoint(), v1::PROMOTABLE);
         } else {

@@ -76,8 +76,16 @@ std::vector<Event> Study::Settle() const {
   return IsSearchOver() ? EndOfSearch() : std::vector<Event>();
 }
 
+std::optional<int> Study::NextThen() const {
+  const int created = static_cast<int>(trainings_.size());
+  if (state_ != v1::Study::SUCCEEDED || created == spec_.then_size()) {
+    return std::nullopt;
+  }
+  return created;
+}
+
 bool Study::IsSettled() const {
-  if (over()) return true;
+  if (over()) return !NextThen().has_value();
   if (!reached_.empty()) return false;
   if (state_ == v1::Study::PAUSED) return true;
   return !IsOverLimit() && !search_->Stop().has_value() && !IsSearchOver();
@@ -311,7 +319,6 @@ void Study::Apply(const internal::v1::TrialStateChanged& event,
   search_->Observe(fact);
   SetState(trial, event.state());
   if (trial.over()) trial.end_time = time;
-  SetStanding(trial);
 }
 
 void Study::Apply(int64_t number, const internal::v1::AttemptLeased& event,
@@ -378,10 +385,14 @@ void Study::SetState(Trial& trial, v1::Trial::State state) {
   if (state == v1::Trial::TRAINING) {
     (trial.run.live ? live_ : reached_).insert(number);
   }
+  SetStanding(trial);
 }
 
 void Study::SetStanding(Trial& trial) {
-  if (trial.standing.has_value()) standings_.erase(*trial.standing);
+  if (trial.standing.has_value()) {
+    standings_.erase(*trial.standing);
+    final_standings_.erase(*trial.standing);
+  }
   trial.standing.reset();
   const std::optional<double> objective = ObjectiveAtEnd(trial);
   if (!objective.has_value() || trial.state == v1::Trial::FAILED ||
@@ -398,6 +409,7 @@ void Study::SetStanding(Trial& trial) {
       Rank::Of(LossOf(spec_.objective(), *objective), trial.number());
   trial.standing = standing;
   standings_.insert(standing);
+  if (trial.over()) final_standings_.insert(standing);
 }
 
 }  // namespace headstart::scheduler

@@ -55,10 +55,12 @@ class Study {
 
   // One step that follows from the state: what becomes of a trial that reached
   // its rung, a trial that can no longer be promoted, the end of the study.
-  // Empty when nothing follows. With SUCCEEDED the trainings of `then` are the
-  // caller's to add.
+  // Empty when nothing follows.
   std::vector<Event> Settle() const;
-  // Whether Settle would return something.
+  // The first of `then` that a winner is there for and that is not created yet;
+  // the caller resolves it. None when there is nothing to create.
+  std::optional<int> NextThen() const;
+  // Whether neither of both returns anything.
   bool IsSettled() const;
 
   // Whether a free slot would get something to train.
@@ -137,6 +139,11 @@ class Study {
   const absl::btree_set<int64_t>& paused() const { return paused_; }
   // Best first; of trials that could win.
   const absl::btree_set<Standing>& standings() const { return standings_; }
+  // The same of trials that are over. Whatever the others come to, the best T
+  // of the study will be among the best T of these and those that are not over.
+  const absl::btree_set<Standing>& final_standings() const {
+    return final_standings_;
+  }
 
   const SearchMethod& search() const { return *search_; }
   const Space& space() const { return space_; }
@@ -147,6 +154,7 @@ class Study {
   Trial& Find(int64_t number);
   // The only place where a trial's state changes.
   void SetState(Trial& trial, v1::Trial::State state);
+  // Brings standings up to date with the trial's state and epochs.
   void SetStanding(Trial& trial);
   bool IsOverLimit() const;
   // Nothing trains, waits, is paused or left to start.
@@ -175,6 +183,7 @@ class Study {
   absl::btree_set<int64_t> reached_;  // No live attempt, and at its rung.
   absl::btree_set<int64_t> paused_;
   absl::btree_set<Standing> standings_;
+  absl::btree_set<Standing> final_standings_;
 };
 
 }  // namespace headstart::scheduler

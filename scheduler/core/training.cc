@@ -18,8 +18,7 @@ Training::Training(const internal::v1::TrainingCreated& event,
       spec_(event.spec()),
       dataset_(DatasetName(spec_.resolved_training())),
       policy_(DefaultFailurePolicy()),
-      create_time_(time),
-      state_(spec_.state()) {
+      create_time_(time) {
   for (const int64_t seed : spec_.seeds()) {
     TrainingRun& run = runs_.emplace_back();
     run.run.name = RunName::TrainingRun(
@@ -29,6 +28,10 @@ Training::Training(const internal::v1::TrainingCreated& event,
     run.run.until_epoch = spec_.resolved_training().epochs();
     waiting_.insert(run.number());
   }
+  internal::v1::TrainingStateChanged initial;
+  initial.set_state(spec_.state());
+  initial.set_message(spec_.state_message());
+  Apply(initial, time);
 }
 
 std::vector<Event> Training::Settle() const {

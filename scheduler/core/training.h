@@ -32,6 +32,8 @@ struct TrainingRun {
 // A run is WAITING, TRAINING (an attempt is live), or over.
 class Training {
  public:
+  // `event.spec` has the state it begins in: PREPARING with a source, RUNNING
+  // without, FAILED when a study's `then` cannot be started.
   Training(const internal::v1::TrainingCreated& event, const Timestamp& time);
 
   // --- What should happen next -----------------------------------------------
@@ -107,7 +109,7 @@ class Training {
   const v1::FailurePolicy policy_;
   const Timestamp create_time_;
 
-  v1::Training::State state_;
+  v1::Training::State state_ = v1::Training::PREPARING;
   std::string message_;
   Timestamp end_time_;
   std::vector<TrainingRun> runs_;  // Run n at n - 1.

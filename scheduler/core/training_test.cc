@@ -1,0 +1,241 @@
+// Trainings: their sources, what they inherit, how they end.
+#include "scheduler/core/training.h"
+
+#include <limits>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/support/scheduler_world.h"
+#include "tests/support/status_matchers.h"
+
+namespace headstart::scheduler {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+double LossByTrial(const v1::Assignment& work, int64_t epoch) {
+  return static_cast<double>(work.seed() % 1000) / 1000 +
+         1.0 / static_cast<double>(epoch + 1);
+}
+
+class TrainingTest : public testing::Test {
+ protected:
+  // studies/1 has ended; its trials trained nine epochs with a cosine.
+  void RunStudy(const std::string& then = "") {
+    v1::Study study = SmallStudy("random { trial_count: 3 }", 9);
+    study.mutable_training()->mutable_schedule()->mutable_cosine();
+    if (!then.empty()) {
+      study.MergeFrom(Parse<v1::Study>(then));
+    }
+    world_.Do(CreateStudy{{}, study});
+    v1::SynchronizeResponse answer = world_.Call("workers/a", 1);
+    while (world_.scheduler().GetStudy("studies/1")->state() ==
+           v1::Study::RUNNING) {
+      answer = world_.Call(
+          "workers/a", 1,
+          {TestWorld::Trained(answer.assignments(0).assignment(),
+                              LossByTrial)});
+    }
+    winner_ = world_.scheduler().GetStudy("studies/1")->best_trial();
+  }
+  v1::Training Get(const std::string& name = "trainings/1") {
+    return *world_.scheduler().GetTraining(name);
+  }
+  absl::Status Refusal(const std::string& training) {
+    return world_.Refusal(CreateTraining{{}, Parse<v1::Training>(training)});
+  }
+
+  TestWorld world_;
+  std::string winner_;
+};
+
+TEST_F(TrainingTest, InheritsFromTheWinnerAndWaitsForItsSource) {
+  RunStudy();
+
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 5 } } epochs: 20
+    seeds: [42, 43] keep_epochs: [10])")});
+
+  v1::Training training = Get();
+  EXPECT_EQ(training.state(), v1::Training::PREPARING);
+  EXPECT_EQ(training.source_checkpoint(), winner_ + "/epochs/5");
+  const v1::TrainingSpec& spec = training.resolved_training();
+  const v1::TrainingSpec winner =
+      world_.scheduler().GetTrial(winner_)->training();
+  EXPECT_EQ(spec.initializer().checkpoint().checkpoint(),
+            winner_ + "/epochs/5");
+  EXPECT_EQ(spec.optimizer().adam().learning_rate(),
+            winner.optimizer().adam().learning_rate());
+  EXPECT_EQ(spec.epochs(), 20);
+  // The cosine went over all of the study's epochs; it goes over all of these.
+  EXPECT_EQ(spec.schedule().cosine().period_epochs(), 20);
+  EXPECT_THAT(world_.scheduler().PreparingTrainings(),
+              ElementsAre("trainings/1"));
+  EXPECT_EQ(world_.Call("workers/a", 1).assignments_size(), 0);
+
+  world_.Do(SourceConfirmed{"trainings/1"});
+  EXPECT_EQ(Get().state(), v1::Training::RUNNING);
+  EXPECT_THAT(world_.TrainAll(LossByTrial),
+              ElementsAre("trainings/1/runs/1@20", "trainings/1/runs/2@20"));
+  training = Get();
+  EXPECT_EQ(training.state(), v1::Training::SUCCEEDED);
+  EXPECT_EQ(training.runs(1).epoch(), 20);
+  EXPECT_EQ(training.runs(1).seed(), 43);
+  world_.ExpectReplayEqual();
+}
+
+TEST_F(TrainingTest, FailsWhenItsSourceIsGone) {
+  RunStudy();
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { checkpoint: "studies/1/trials/1/epochs/2" } seeds: 1)")});
+  world_.Do(SourceMissing{"trainings/1", "It was collected."});
+  EXPECT_EQ(Get().state(), v1::Training::FAILED);
+  EXPECT_EQ(Get().state_message(), "It was collected.");
+  EXPECT_EQ(Get().runs(0).state(), v1::TrainingRun::CANCELLED);
+}
+
+TEST_F(TrainingTest, RefusesWhatCannotBe) {
+  EXPECT_THAT(Refusal(R"(from { winner { study: "studies/1" } } seeds: 1)"),
+              StatusIs(absl::StatusCode::kNotFound, "studies/1"));
+  RunStudy();
+  EXPECT_THAT(
+      Refusal(R"(from { winner { study: "studies/1" epoch: 40 } } seeds: 1)"),
+      StatusIs(absl::StatusCode::kNotFound, "there are 0 to 9"));
+  EXPECT_THAT(Refusal(R"(from { checkpoint: "nonsense" } seeds: 1)"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "from"));
+  EXPECT_THAT(Refusal(R"(from {} seeds: 1)"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "from"));
+  EXPECT_THAT(Refusal(R"(from { winner { study: "studies/1" } })"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "seeds"));
+  EXPECT_THAT(
+      Refusal(R"(from { winner { study: "studies/1" } } seeds: [4, 4])"),
+      StatusIs(absl::StatusCode::kInvalidArgument, "4 stands twice"));
+  EXPECT_THAT(Refusal(R"(from { winner { study: "studies/1" } } seeds: 1
+                         keep_epochs: 10)"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "keep_epochs"));
+  EXPECT_THAT(Refusal(R"(from { winner { study: "studies/1" } } seeds: 1
+                         training { model { small_cnn {} } })"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "training.model"));
+  EXPECT_THAT(
+      Refusal(R"(from { winner { study: "studies/1" } } seeds: 1
+                 training { initializer { framework_default {} } })"),
+      StatusIs(absl::StatusCode::kInvalidArgument, "training.initializer"));
+  EXPECT_THAT(
+      Refusal(R"(from { winner { study: "studies/1" } } seeds: 1 training {
+                 dataset { mnist { validation_examples: 0 } } })"),
+      StatusIs(absl::StatusCode::kInvalidArgument, "training.evaluate"));
+  EXPECT_THAT(Refusal("seeds: 1"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "training.model"));
+}
+
+TEST_F(TrainingTest, TrainsOnEverythingWhenAsked) {
+  RunStudy();
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 0 } } seeds: 1 training {
+      dataset { mnist { validation_examples: 0 } }
+      evaluate: TEST_EVERY_EPOCH })")});
+  EXPECT_EQ(Get().resolved_training().dataset().mnist().validation_examples(),
+            0);
+  EXPECT_EQ(Get().resolved_training().epochs(), 9);
+}
+
+TEST_F(TrainingTest, NeedsNoSourceWhenItIsComplete) {
+  v1::Training training;
+  *training.mutable_training() = SmallStudy("", 2).training();
+  training.add_seeds(7);
+  world_.Do(CreateTraining{{}, training});
+  EXPECT_EQ(Get().state(), v1::Training::RUNNING);
+  EXPECT_THAT(world_.TrainAll(LossByTrial),
+              ElementsAre("trainings/1/runs/1@2"));
+}
+
+TEST_F(TrainingTest, StartsWhatFollowsAStudy) {
+  RunStudy(R"(
+    then { from { winner { epoch: 5 } } epochs: 2 seeds: [1, 2] }
+    then { from { checkpoint: "studies/1/trials/3/epochs/9" } seeds: 3 })");
+
+  EXPECT_THAT(world_.scheduler().GetStudy("studies/1")->trainings(),
+              ElementsAre("trainings/1", "trainings/2"));
+  EXPECT_EQ(Get().source_checkpoint(), winner_ + "/epochs/5");
+  EXPECT_EQ(Get().study(), "studies/1");
+  EXPECT_EQ(Get("trainings/2").source_checkpoint(),
+            "studies/1/trials/3/epochs/9");
+  world_.ExpectReplayEqual();
+}
+
+TEST_F(TrainingTest, SaysWhyWhatFollowsCannotStart) {
+  RunStudy(R"(then { from { checkpoint: "studies/9/trials/3/epochs/9" }
+                     seeds: 3 })");
+  EXPECT_EQ(Get().state(), v1::Training::FAILED);
+  EXPECT_THAT(Get().state_message(), HasSubstr("studies/9"));
+  world_.ExpectReplayEqual();
+}
+
+// A study whose winner stopped before the epoch that `then` names.
+TEST_F(TrainingTest, SaysWhichEpochsAWinnerHas) {
+  v1::Study study =
+      SmallStudy("asha { trial_count: 2 min_epochs: 1 reduction: 3 }", 9);
+  study.MergeFrom(Parse<v1::Study>(
+      "then { from { winner { epoch: 5 } } seeds: 1 }"));
+  world_.Do(CreateStudy{{}, study});
+  world_.TrainAll(LossByTrial);
+  EXPECT_EQ(Get().state(), v1::Training::FAILED);
+  EXPECT_THAT(Get().state_message(), HasSubstr("there are 0 to 1"));
+}
+
+TEST_F(TrainingTest, GuardsItsSource) {
+  RunStudy();
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 5 } } seeds: 1)")});
+  EXPECT_THAT(world_.Refusal(DeleteStudy{{{}, "studies/1"}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "trainings/1"));
+  EXPECT_THAT(world_.Refusal(DeleteTraining{{{}, "trainings/1"}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "PREPARING"));
+
+  world_.Do(CancelTraining{{{}, "trainings/1"}});
+  EXPECT_EQ(Get().state(), v1::Training::CANCELLED);
+  world_.Do(CancelTraining{{{}, "trainings/1"}});
+  world_.Do(DeleteTraining{{{}, "trainings/1"}});
+  world_.Do(DeleteStudy{{{}, "studies/1"}});
+
+  EXPECT_TRUE(world_.scheduler().GetWantedReferences("studies/1")->deleted);
+  world_.ExpectReplayEqual();
+}
+
+TEST_F(TrainingTest, FailsWhenNoRunSucceeds) {
+  v1::Training training;
+  *training.mutable_training() = SmallStudy("", 2).training();
+  training.add_seeds(7);
+  world_.Do(CreateTraining{{}, training});
+  const auto answer = world_.Call("workers/a", 1);
+  v1::AttemptStatus status = TestWorld::StatusOf(
+      answer.assignments(0).assignment(), v1::Attempt::FAILED);
+  status.mutable_failure()->set_reason(v1::Failure::NON_FINITE_LOSS);
+
+  world_.Call("workers/a", 1, {status});
+
+  EXPECT_EQ(Get().runs(0).state(), v1::TrainingRun::INFEASIBLE);
+  EXPECT_EQ(Get().state(), v1::Training::FAILED);
+  EXPECT_THAT(Get().state_message(), HasSubstr("1 INFEASIBLE"));
+}
+
+TEST(BestEpochTest, PrefersValidationAccuracyAndIgnoresNan) {
+  ::headstart::scheduler::Run run;
+  const auto add = [&](double accuracy) {
+    v1::EpochRecord& record = run.epochs.emplace_back();
+    record.set_epoch(static_cast<int64_t>(run.epochs.size()) - 1);
+    record.mutable_measurement()->set_validation_accuracy(accuracy);
+  };
+  add(0.99);  // Epoch 0 is not measured; whatever stands there is not best.
+  EXPECT_EQ(Training::BestEpoch(run), std::nullopt);
+  add(std::numeric_limits<double>::quiet_NaN());
+  add(0.5);
+  add(0.75);
+  add(0.75);
+  EXPECT_EQ(Training::BestEpoch(run), 3);
+}
+
+}  // namespace
+}  // namespace headstart::scheduler
