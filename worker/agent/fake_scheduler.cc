@@ -144,7 +144,8 @@ grpc::Status FakeScheduler::Synchronize(grpc::ServerContext* context,
   response->set_version(version_);
   response->set_cluster_id(cluster_);
   response->set_storage_address(storage_address_);
-  response->mutable_lease_duration()->set_seconds(absl::ToInt64Seconds(kLease));
+  response->mutable_lease_duration()->set_nanos(
+      absl::ToInt64Nanoseconds(kLease));
   for (const auto& [slot, assignment] : assignments_) {
     const auto heard = heard_.find(
         {assignment.assignment().run(), assignment.assignment().attempt()});
@@ -164,11 +165,13 @@ bool FakeScheduler::Hear(const v1::SynchronizeRequest& request,
       heard.reports[report.epoch()] = report;
       ++heard.report_calls[report.epoch()];
     }
-    heard.last = status;
-    heard.last.clear_reports();
-    heard.ended = status.state() == v1::Attempt::RELEASED ||
-                  status.state() == v1::Attempt::SUCCEEDED ||
-                  status.state() == v1::Attempt::FAILED;
+    if (!heard.ended) {  // Calls may be handled out of order.
+      heard.last = status;
+      heard.last.clear_reports();
+      heard.ended = status.state() == v1::Attempt::RELEASED ||
+                    status.state() == v1::Attempt::SUCCEEDED ||
+                    status.state() == v1::Attempt::FAILED;
+    }
     if (!acknowledges_ || (status.reports().empty() && !heard.ended)) continue;
     v1::Acknowledgement& ack = *response.add_acknowledgements();
     ack.set_run(status.run());

@@ -57,6 +57,13 @@ void FakeStorage::AwaitFailedCall() {
   });
 }
 
+void FakeStorage::AwaitCommit(const std::string& checkpoint) {
+  MutexLock lock(&mu_);
+  mu_.Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return commits_.contains(checkpoint);
+  });
+}
+
 std::map<std::string, std::string> FakeStorage::digests() const {
   MutexLock lock(&mu_);
   std::map<std::string, std::string> digests;

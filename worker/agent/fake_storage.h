@@ -34,6 +34,9 @@ class FakeStorage final : public v1::BlobService::Service {
   // Waits until a call has failed because of FailWith.
   void AwaitFailedCall();
 
+  // Waits until the checkpoint is committed.
+  void AwaitCommit(const std::string& checkpoint);
+
   // Checkpoint name to manifest digest.
   std::map<std::string, std::string> digests() const;
   v1::CommitCheckpointRequest commit(const std::string& checkpoint) const;

@@ -385,8 +385,13 @@ void Slot::OnTrainerEnded(v1::Failure failure) {
 
 void Slot::EndTrainer() {
   if (trainer_ == nullptr) return;
-  trainer_->Send(Exit{}).IgnoreError();
-  trainer_->End(absl::Seconds(5));
+  if (current_ != nullptr && current_->trainer_busy) {
+    // It would hear of it after its assignment.
+    trainer_->End(absl::ZeroDuration());
+  } else {
+    trainer_->Send(Exit{}).IgnoreError();
+    trainer_->End(absl::Seconds(5));
+  }
   trainer_.reset();
   ready_.reset();
   ready_until_ = absl::InfiniteDuration();

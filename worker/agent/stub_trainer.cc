@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <iostream>
 #include <memory>
@@ -298,6 +299,12 @@ int StubTrainerMain(int argc, char** argv) {
     }
   }
   return 2;
+}
+
+bool IsStubTrainer(int argc, char** argv) {
+  return std::any_of(argv, argv + argc, [](const char* argument) {
+    return strcmp(argument, "--socket-fd") == 0;
+  });
 }
 
 void SetStubTrainerRules(const char* rules) {

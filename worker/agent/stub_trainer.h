@@ -23,6 +23,9 @@ namespace headstart::worker {
 // then ends it before it is ready.
 int StubTrainerMain(int argc, char** argv);
 
+// Whether a test program with these arguments was started as a trainer.
+bool IsStubTrainer(int argc, char** argv);
+
 // The value of STUB_TRAINER for this process and its children.
 void SetStubTrainerRules(const char* rules);
 
