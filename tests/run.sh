@@ -25,6 +25,7 @@ done
 # shellcheck disable=SC2154  # From install.sh.
 packages=("${build_packages[@]}")
 [[ $preset != clang-check ]] || packages+=(clang)
+[[ $EUID != 0 ]] || packages+=(debootstrap)  # For the bundle's test: root only.
 step "Debian packages" install_packages "${packages[@]}"
 if [[ $preset != tsan && $preset != clang-check ]]; then
   step "LibTorch $torch_version (a download of 0.6 GB when it is missing)" \
