@@ -215,11 +215,9 @@ absl::Status Loop::TakeSnapshot(int64_t epoch) {
     slab = host_.AcquireSlab();
   }
   if (!slab.has_value()) return absl::CancelledError();
-  {
-    const PhaseTimer timer(clock_, seconds_.snapshot);
-    NoteEpoch(run_, epoch);
-    CopyToSlab(run_.state, run_.started.tensors, host_.slab(*slab));
-  }
+  const PhaseTimer timer(clock_, seconds_.snapshot);
+  NoteEpoch(run_, epoch);
+  CopyToSlab(run_.state, run_.started.tensors, host_.slab(*slab));
   HS_RETURN_IF_ERROR(host_.Send(Snapshot{.epoch = epoch, .slab = *slab}));
   snapshot_epoch_ = epoch;
   return absl::OkStatus();
