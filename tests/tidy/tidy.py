@@ -83,7 +83,7 @@ LIBRARIES = {
                     "storage/safetensors/*"],
     r"rocksdb/": ["scheduler/journal/rocksdb_*", "storage/pack/rocksdb_*",
                    "storage/catalog/rocksdb_*"],
-    r"openssl/": ["storage/blob/digest.cc"],
+    r"openssl/": ["storage/blob/digest.cc", "scheduler/service/request_key.cc"],
     r"zstd": ["storage/codec/*"],
     r"isa-l": ["storage/pack/*"],
     r"zlib": ["worker/dataset_files/*"],
@@ -110,7 +110,7 @@ BANNED_CALLS = {
     # The deadline of a call is an instant of this clock.
     r"system_clock::now": ["base/clock.cc", "base/net/*", "storage/*/remote_*",
                            "client/*", "worker/agent/*", "scheduler/service/*"],
-    r"(?<![\w.>])s?rand\(|std::random_device|std::(mt19937|minstd)|absl::BitGen":
+    r"(?<![\w.>:])s?rand\(|std::random_device|std::(mt19937|minstd)|absl::BitGen":
         ["base/random_stream.cc"],
     r"\bmanual_seed\(": ["worker/trainer/*"],
 }
@@ -182,7 +182,8 @@ def braces(name):
 
 def is_test(path):
     return (path.startswith(("tests/", "bench/")) or path.endswith("_test.cc")
-            or re.search(r"/(fake|stub|test)_\w+\.(h|cc)$", path) is not None)
+            or re.search(r"/((fake|stub|test)_\w+|\w+_(fixture|for_tests))\.(h|cc)$",
+                         path) is not None)
 
 
 def folder_of(path):
