@@ -17,7 +17,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
@@ -148,7 +148,7 @@ TEST_P(InitializerContract, GivesEqualBitsForEqualSeeds) {
   const auto second = Poisoned();
 
   ASSERT_OK(Apply(*first, 5));
-  at::rand({1000});  // Somebody else draws from the process's generator.
+  at::randn({1000});  // Somebody else draws from the process's generator.
   ASSERT_OK(Apply(*second, 5));
 
   EXPECT_TRUE(Equal(*first, *second));

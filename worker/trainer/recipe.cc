@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "worker/dataset_files/catalogue.h"
+#include "worker/models/registry.h"
 
 namespace headstart::worker {
 namespace {
@@ -222,15 +224,15 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
 namespace {
 
 std::string ReadModel(Fields& spec) {
-  auto [kind, fields] =
-      spec.Kind("model", {"lenet_300_100", "small_cnn", "cifar_resnet18"});
+  auto [kind, fields] = spec.Kind("model", ModelNames());
   fields.Done();
   return kind;
 }
 
 DatasetSpec ReadDatasetSpec(Fields& spec) {
-  auto [kind, fields] =
-      spec.Kind("dataset", {"mnist", "fashion_mnist", "cifar10"});
+  std::vector<std::string> names;
+  for (const DatasetInfo& info : KnownDatasets()) names.emplace_back(info.name);
+  auto [kind, fields] = spec.Kind("dataset", names);
   DatasetSpec dataset = {
       .name = kind,
       .split = {.validation_examples = fields.Integer("validation_examples", 0),

@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
@@ -258,7 +258,7 @@ TEST_P(ResumeTest, GoesOnBitForBitFromEveryEpoch) {
   ASSERT_OK(RunOn(whole, Fresh(spec, 3)));
 
   for (int64_t from = 1; from < 3; ++from) {
-    at::rand({100});  // Another user of the process's generator.
+    at::randn({100});  // Another user of the process's generator.
     FakeHost resumed;
 
     ASSERT_OK(RunOn(resumed, Resumed(spec, whole, from, 3)));
@@ -283,7 +283,7 @@ TEST(TrainLoopTest, DependsOnTheSeedAlone) {
   FakeHost again;
   FakeHost other;
   ASSERT_OK(RunOn(first, Fresh(Spec({}), 1, /*seed=*/5)));
-  at::rand({100});
+  at::randn({100});
   ASSERT_OK(RunOn(again, Fresh(Spec({}), 1, /*seed=*/5)));
   ASSERT_OK(RunOn(other, Fresh(Spec({}), 1, /*seed=*/6)));
 
