@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
-#include "client/cli/commands_fixture.h"
+#include "client/cli/test_commands.h"
 #include "tests/support/status_matchers.h"
 
 namespace headstart::client {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/file.h"
-#include "client/cli/commands_fixture.h"
+#include "client/cli/test_commands.h"
 #include "tests/support/status_matchers.h"
 
 namespace headstart::client {
