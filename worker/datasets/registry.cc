@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/status_macros.h"
 
@@ -12,15 +13,18 @@ namespace {
 absl::StatusOr<const DatasetInfo*> Find(const DatasetSpec& spec) {
   const DatasetInfo* info = FindDatasetInfo(spec.name);
   if (info != nullptr) return info;
-  std::string known;
-  for (const DatasetInfo& each : KnownDatasets()) {
-    absl::StrAppend(&known, known.empty() ? "" : ", ", each.name);
-  }
-  return absl::NotFoundError(absl::StrCat("there is no data set \"", spec.name,
-                                          "\"; there are ", known, "."));
+  return absl::NotFoundError(
+      absl::StrCat("there is no data set \"", spec.name, "\"; there are ",
+                   absl::StrJoin(DatasetNames(), ", "), "."));
 }
 
 }  // namespace
+
+std::vector<std::string> DatasetNames() {
+  std::vector<std::string> names;
+  for (const DatasetInfo& info : KnownDatasets()) names.emplace_back(info.name);
+  return names;
+}
 
 DatasetReader::DatasetReader(std::vector<std::string> roots)
     : roots_(std::move(roots)) {}

@@ -14,9 +14,12 @@
 
 namespace headstart::worker {
 
+// Names as in the proto's Dataset: mnist.
+std::vector<std::string> DatasetNames();
+
 // The proto's Dataset.
 struct DatasetSpec {
-  std::string name;  // As in the catalogue: mnist.
+  std::string name;
   SplitOptions split;
 };
 

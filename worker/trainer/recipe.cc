@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "worker/dataset_files/catalogue.h"
 #include "worker/models/registry.h"
 
 namespace headstart::worker {
@@ -230,9 +229,7 @@ std::string ReadModel(Fields& spec) {
 }
 
 DatasetSpec ReadDatasetSpec(Fields& spec) {
-  std::vector<std::string> names;
-  for (const DatasetInfo& info : KnownDatasets()) names.emplace_back(info.name);
-  auto [kind, fields] = spec.Kind("dataset", names);
+  auto [kind, fields] = spec.Kind("dataset", DatasetNames());
   DatasetSpec dataset = {
       .name = kind,
       .split = {.validation_examples = fields.Integer("validation_examples", 0),
