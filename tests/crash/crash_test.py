@@ -194,10 +194,17 @@ def run_retries():
         cluster = Cluster(folder).start(slots="cpu:1")
         try:
             name = cluster.create_study(write_study(folder / "study.yaml", text))
+
+            def attempts():
+                trials = cluster.rows("trials", "list", name)
+                return cluster.rows("trials", "get", trials[0]["name"])[0].get("attempts", []) if trials else []
+
+            def running():
+                held = attempts()
+                return len(held) if held and held[-1]["state"] == "RUNNING" else 0
+
             for _ in range(3):
-                attempts = lambda: cluster.rows("trials", "get", f"{name}/trials/1")[0].get("attempts", [])
-                count = wait_until(lambda: (lambda a: len(a) if a and a[-1]["state"] == "RUNNING" else 0)(attempts()),
-                                   "running attempt")
+                count = wait_until(running, "running attempt")
                 cluster.agents["worker1"].kill()
                 wait_until(lambda: attempts()[count - 1]["state"] == "LOST", "lost lease")
                 cluster.start_agent("worker1", "cpu:1")
