@@ -106,8 +106,7 @@ v1::Failure MakeFailure(v1::Failure::Reason reason, std::string message) {
 }
 
 ReportVerdict JudgeReport(const Run& run, int64_t recorded_epoch,
-                          const v1::EpochReport& report,
-                          absl::Status& status) {
+                          const v1::EpochReport& report, absl::Status& status) {
   const v1::Attempt& attempt = run.attempts.back();
   const int64_t epoch = report.epoch();
   const std::string where = absl::StrCat(run.name.ToString(), ": attempt ",
@@ -166,22 +165,30 @@ absl::Status CompareWithRecord(const Run& run, int64_t attempt,
       Values(report.measurement(), report.manifest_digest()), "."));
 }
 
-RunFate JudgeEnd(v1::Attempt::State end, v1::Failure::Reason reason,
-                 int64_t failures, int64_t losses,
-                 const v1::FailurePolicy& policy) {
-  switch (end) {
-    case v1::Attempt::FAILED:
-      if (reason == v1::Failure::NON_FINITE_LOSS ||
-          reason == v1::Failure::INVALID_SPEC) {
-        return RunFate::kIsInfeasible;
-      }
-      return failures > policy.max_retries() ? RunFate::kFails
-                                             : RunFate::kWaits;
-    case v1::Attempt::LOST:
-      return losses > policy.max_losses() ? RunFate::kFails : RunFate::kWaits;
-    default:
-      return RunFate::kWaits;
+RunFate JudgeEnd(const Run& run, v1::Attempt::State end, bool newly_recorded,
+                 const v1::FailurePolicy& policy, v1::Failure& failure) {
+  if (end == v1::Attempt::FAILED) {
+    if (failure.reason() == v1::Failure::NON_FINITE_LOSS ||
+        failure.reason() == v1::Failure::INVALID_SPEC) {
+      return RunFate::kIsInfeasible;
+    }
+    const int64_t failures = (newly_recorded ? 0 : run.failures) + 1;
+    if (failures <= policy.max_retries()) return RunFate::kWaits;
+    absl::StrAppend(failure.mutable_message(), " It failed ", failures,
+                    failures == 1 ? " time" : " times",
+                    " since its last new epoch; failure_policy.max_retries is ",
+                    policy.max_retries(), ".");
+    return RunFate::kFails;
   }
+  if (end == v1::Attempt::LOST) {
+    const int64_t losses = run.losses + 1;
+    if (losses <= policy.max_losses()) return RunFate::kWaits;
+    absl::StrAppend(failure.mutable_message(), " That is lease ", losses,
+                    " lost; failure_policy.max_losses is ", policy.max_losses(),
+                    ".");
+    return RunFate::kFails;
+  }
+  return RunFate::kWaits;
 }
 
 }  // namespace headstart::scheduler

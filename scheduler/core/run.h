@@ -53,9 +53,7 @@ struct Run {
   }
   // Where the next attempt starts. With nothing but epoch 0 recorded a run
   // starts again: the initial state is drawn, not resumed.
-  int64_t from_epoch() const {
-    return epochs.empty() ? 0 : recorded_epoch();
-  }
+  int64_t from_epoch() const { return epochs.empty() ? 0 : recorded_epoch(); }
   bool reached_rung() const { return recorded_epoch() == until_epoch; }
   v1::TrainingSpec ParseTraining() const;
 
@@ -95,9 +93,10 @@ absl::Status CompareWithRecord(const Run& run, int64_t attempt,
 
 // What becomes of a run whose attempt ended without reaching until_epoch.
 enum class RunFate { kWaits, kFails, kIsInfeasible };
-// `failures` and `losses` include this end.
-RunFate JudgeEnd(v1::Attempt::State end, v1::Failure::Reason reason,
-                 int64_t failures, int64_t losses,
-                 const v1::FailurePolicy& policy);
+// `run` does not know of this end yet; `newly_recorded`: the attempt recorded
+// an epoch in the same message, so its failures count anew. When the run fails,
+// `failure` gets a sentence more: which limit was reached.
+RunFate JudgeEnd(const Run& run, v1::Attempt::State end, bool newly_recorded,
+                 const v1::FailurePolicy& policy, v1::Failure& failure);
 
 }  // namespace headstart::scheduler

@@ -226,14 +226,10 @@ Study::Work Study::NextWork() const {
 }
 
 std::vector<Event> Study::AfterEnd(int64_t number, v1::Attempt::State end,
-                                   const v1::Failure& failure,
+                                   v1::Failure failure,
                                    bool newly_recorded) const {
-  const Run& run = trial(number).run;
-  const int64_t failures =
-      (newly_recorded ? 0 : run.failures) + (end == v1::Attempt::FAILED);
-  const int64_t losses = run.losses + (end == v1::Attempt::LOST);
-  const RunFate fate = JudgeEnd(end, failure.reason(), failures, losses,
-                                spec_.failure_policy());
+  const RunFate fate = JudgeEnd(trial(number).run, end, newly_recorded,
+                                spec_.failure_policy(), failure);
   if (fate == RunFate::kWaits) return {};
   Event event;
   internal::v1::TrialStateChanged& changed =
@@ -242,7 +238,7 @@ std::vector<Event> Study::AfterEnd(int64_t number, v1::Attempt::State end,
   changed.set_trial(number);
   changed.set_state(fate == RunFate::kIsInfeasible ? v1::Trial::INFEASIBLE
                                                    : v1::Trial::FAILED);
-  *changed.mutable_failure() = failure;
+  *changed.mutable_failure() = std::move(failure);
   return {event};
 }
 

@@ -90,14 +90,10 @@ std::vector<Event> Training::End(v1::Training::State state,
 }
 
 std::vector<Event> Training::AfterEnd(int64_t number, v1::Attempt::State end,
-                                      const v1::Failure& failure,
+                                      v1::Failure failure,
                                       bool newly_recorded) const {
-  const Run& ended = run(number).run;
-  const int64_t failures =
-      (newly_recorded ? 0 : ended.failures) + (end == v1::Attempt::FAILED);
-  const int64_t losses = ended.losses + (end == v1::Attempt::LOST);
   const RunFate fate =
-      JudgeEnd(end, failure.reason(), failures, losses, policy_);
+      JudgeEnd(run(number).run, end, newly_recorded, policy_, failure);
   if (fate == RunFate::kWaits) return {};
   Event event;
   internal::v1::TrainingRunStateChanged& changed =
@@ -107,7 +103,7 @@ std::vector<Event> Training::AfterEnd(int64_t number, v1::Attempt::State end,
   changed.set_state(fate == RunFate::kIsInfeasible
                         ? v1::TrainingRun::INFEASIBLE
                         : v1::TrainingRun::FAILED);
-  *changed.mutable_failure() = failure;
+  *changed.mutable_failure() = std::move(failure);
   return {event};
 }
 

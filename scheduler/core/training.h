@@ -53,7 +53,7 @@ class Training {
 
   // As Study::AfterEnd.
   std::vector<Event> AfterEnd(int64_t run, v1::Attempt::State end,
-                              const v1::Failure& failure,
+                              v1::Failure failure,
                               bool newly_recorded) const;
 
   // --- Facts -----------------------------------------------------------------

@@ -256,17 +256,18 @@ void Engine::Decide(Request& request) {
 
 void Engine::DecideExpiries(absl::Duration now) {
   if (failed_) return;
+  // Workers first: what a silent worker loses must not be given to it again.
+  for (WorkerGone& gone : leases_.TakeGone(now)) {
+    HS_LOG(kWarning, "worker gone worker={} silent_for={}", gone.worker,
+           options_.lease_duration);
+    const Command command = std::move(gone);
+    metrics_.CountCommand(command, Execute(command).status().code());
+  }
   for (LeaseExpired& expired : leases_.TakeExpired(now)) {
     HS_LOG(kWarning, "lease expired run={} attempt={} lease_duration={}",
            expired.run, expired.attempt, options_.lease_duration);
     metrics_.CountExpiredLease();
     const Command command = std::move(expired);
-    metrics_.CountCommand(command, Execute(command).status().code());
-  }
-  for (WorkerGone& gone : leases_.TakeGone(now)) {
-    HS_LOG(kWarning, "worker gone worker={} silent_for={}", gone.worker,
-           options_.lease_duration);
-    const Command command = std::move(gone);
     metrics_.CountCommand(command, Execute(command).status().code());
   }
 }
