@@ -146,7 +146,7 @@ def check_second_up():
 
 
 def check_folder_of_another_cluster():
-    """A scheduler with a new journal in front of an old store states no references and says so; nothing is lost."""
+    """A scheduler with a new journal in front of an old store is refused there and says so; nothing is lost."""
     with Folder() as folder:
         cluster = Cluster(folder).start()
         try:
@@ -156,8 +156,10 @@ def check_folder_of_another_cluster():
             cluster.stop()
             (folder / "scheduler").rename(folder / "scheduler-of-before")
             cluster.start(agents=0)
-            log = folder / "log" / "headstart-scheduler.log"
-            wait_until(lambda: "cluster" in log.read_text() and "adopt" in log.read_text(), "a word on the other cluster")
+            study = cluster.create_study(write_study(folder / "s.yaml", small_study("random: {trial_count: 1}", seed=8)))
+            said = wait_until(lambda: cluster.study(study).get("state_message"), "a word on the other cluster")
+            assert "cluster" in said and "--adopt-cluster" in said, said
+            print(said, flush=True)
             assert {name: digest for name, (digest, _) in cluster.stored().items()} == {
                 name: digest for name, (digest, _) in before.items()}
             cluster.stop()
@@ -168,7 +170,7 @@ def check_folder_of_another_cluster():
 def check_full_disk():
     """Below the floor of free space nothing is acknowledged that could not be kept; with room again, work goes on."""
     with Folder() as folder:
-        floor = shutil.disk_usage(folder).free * 2
+        floor = f"{shutil.disk_usage(folder).free * 2 >> 30}GiB"
         cluster = Cluster(folder, scheduler_flags=[f"--free-bytes-floor={floor}"]).start()
         try:
             result = cluster.headstart("studies", "create", "-f", write_study(folder / "s.yaml", GOOD), check=False)
