@@ -139,14 +139,13 @@ ReportVerdict JudgeReport(const Run& run, int64_t recorded_epoch,
         absl::StrCat(where, ": listed twice in one message."));
     return ReportVerdict::kRefuse;
   }
-  const absl::Status same = CompareWithRecord(run, attempt.number(), report);
-  if (same.ok()) return ReportVerdict::kRepeat;
-  if (run.epochs[epoch].attempt() != attempt.number() && epoch == 0 &&
-      recorded_epoch == 0) {
+  // The first word of an attempt that drew the initial state again.
+  if (epoch == 0 && recorded_epoch == 0 &&
+      run.epochs[0].attempt() != attempt.number()) {
     return ReportVerdict::kRecord;
   }
-  status = same;
-  return ReportVerdict::kRefuse;
+  status = CompareWithRecord(run, attempt.number(), report);
+  return status.ok() ? ReportVerdict::kRepeat : ReportVerdict::kRefuse;
 }
 
 absl::Status CompareWithRecord(const Run& run, int64_t attempt,
