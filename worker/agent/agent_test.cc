@@ -16,10 +16,8 @@ namespace headstart::worker {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Key;
-using ::testing::Not;
 
 class AgentTest : public ::testing::Test,
                   protected TempDir,
@@ -98,8 +96,7 @@ TEST_F(AgentTest, SendsABlobOnce) {
 
   // w and exp_avg are equal at epoch 0; "fixed" never changes.
   EXPECT_EQ(storage_->uploaded_blob_count(), 2 + 2 + 2);
-  EXPECT_THAT(telemetry_.Text(),
-              HasSubstr("headstart_upload_deduplicated_bytes_total 24576"));
+  EXPECT_EQ(Metric("headstart_upload_deduplicated_bytes_total"), "24576");
 }
 
 TEST_F(AgentTest, ResumesToTheSameDigests) {
@@ -169,8 +166,7 @@ TEST_F(AgentTest, EndsAWithdrawnAttemptAndTakesTheNext) {
 
   EXPECT_EQ(scheduler_->AwaitEnd(kRun, 1).last.state(), v1::Attempt::RELEASED);
   EXPECT_EQ(scheduler_->AwaitEnd(kRun, 2).last.state(), v1::Attempt::SUCCEEDED);
-  EXPECT_THAT(telemetry_.Text(),
-              HasSubstr("headstart_worker_trainer_starts_total 2\n"));
+  EXPECT_EQ(Metric("headstart_worker_trainer_starts_total"), "2");
 }
 
 TEST_F(AgentTest, DoesNotTakeWhatHasEndedOrIsOlder) {
@@ -185,9 +181,8 @@ TEST_F(AgentTest, DoesNotTakeWhatHasEndedOrIsOlder) {
   scheduler_->AwaitCalls(2);
 
   EXPECT_THAT(scheduler_->last_request().attempts(), IsEmpty());
-  EXPECT_THAT(telemetry_.Text(),
-              HasSubstr("headstart_worker_attempts_total{state=\"SUCCEEDED\"} "
-                        "1\n"));
+  EXPECT_EQ(Metric("headstart_worker_attempts_total{state=\"succeeded\"}"),
+            "1");
 }
 
 TEST_F(AgentTest, HandsBackWhatItHoldsWhenItIsStopped) {
@@ -227,21 +222,20 @@ TEST_F(AgentTest, IsolatesTrialsWhenAsked) {
 
   EXPECT_OK(agent_->Stop());
 
-  EXPECT_THAT(telemetry_.Text(),
-              Not(HasSubstr("headstart_worker_trainer_starts_total 1\n")));
+  EXPECT_NE(Metric("headstart_worker_trainer_starts_total"), "1");
 }
 
 TEST_F(AgentTest, CountsFromZero) {
   StartAgent();
 
-  const std::string text = telemetry_.Text();
+  EXPECT_EQ(Metric("headstart_worker_slots"), "2");
   for (const char* series :
-       {"headstart_worker_slots 2", "headstart_worker_slots_busy 0",
-        "headstart_checkpoint_stall_seconds_total 0",
-        "headstart_upload_deduplicated_bytes_total 0",
-        "headstart_epoch_seconds_count{phase=\"stall\"} 0",
-        "headstart_worker_attempts_total{state=\"FAILED\"} 0"}) {
-    EXPECT_THAT(text, HasSubstr(series));
+       {"headstart_worker_slots_busy",
+        "headstart_checkpoint_stall_seconds_total",
+        "headstart_upload_deduplicated_bytes_total",
+        "headstart_epoch_seconds_count{phase=\"stall\"}",
+        "headstart_worker_attempts_total{state=\"failed\"}"}) {
+    EXPECT_EQ(Metric(series), "0") << series;
   }
 }
 

@@ -9,6 +9,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/check.h"
 #include "storage/blob/digest.h"
 
@@ -96,6 +98,14 @@ std::map<std::string, std::string> AgentWorld::Digests() {
     return absl::StartsWith(entry.first, absl::StrCat(kOtherRun, "/"));
   });
   return digests;
+}
+
+std::string AgentWorld::Metric(const std::string& series) const {
+  const std::string text = telemetry_.Text();
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (absl::ConsumePrefix(&line, series + " ")) return std::string(line);
+  }
+  return "";
 }
 
 void AgentWorld::OpenGate() { HS_CHECK_EQ(write(gate_.get(), "x", 1), 1); }

@@ -41,6 +41,10 @@ class AgentWorld {
   // What storage has, but for that other run.
   std::map<std::string, std::string> Digests();
 
+  // The value of a series as /metrics prints it, such as
+  // headstart_worker_attempts_total{state="failed"}; empty: there is none.
+  std::string Metric(const std::string& series) const;
+
   // Lets a stub trainer that does `wait` go on.
   void OpenGate();
 
