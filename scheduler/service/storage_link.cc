@@ -23,8 +23,10 @@ namespace {
 constexpr int kPartMax = 2'000;
 // Told again in one period.
 constexpr size_t kRestatedOwnersMax = 200;
-// A change waits this long for others to go with it.
-constexpr absl::Duration kGatherTime = absl::Milliseconds(100);
+// A change waits this long for others to go with it, and longer when the last
+// sets were large: then storage has something else to do as well.
+constexpr absl::Duration kGatherTimeMin = absl::Milliseconds(100);
+constexpr absl::Duration kGatherTimePerReference = absl::Microseconds(20);
 constexpr absl::Duration kBackoffMin = absl::Milliseconds(500);
 constexpr absl::Duration kBackoffMax = absl::Seconds(15);
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
@@ -124,6 +126,7 @@ absl::Status StorageLink::Connect() {
 }
 
 absl::Status StorageLink::StateChangedOwners() {
+  sent_count_ = 0;
   std::vector<std::pair<std::string, int64_t>> owners;
   HS_RETURN_IF_ERROR(engine_.ReadAndWait([&](const EngineView& view) {
     owners = view.scheduler.OwnersChangedSince(stated_generation_);
@@ -196,6 +199,7 @@ absl::Status StorageLink::Send(const Statement& statement,
   const WantedReferences& wanted = statement.wanted;
   const auto reference_count = static_cast<int>(wanted.references.size());
   const auto horizon_count = static_cast<int>(wanted.horizons.size());
+  sent_count_ += reference_count;
   for (int begin = 0;; begin += kPartMax) {
     const int end = begin + kPartMax;
     v1::SetReferencesRequest request;
@@ -287,7 +291,8 @@ bool StorageLink::AwaitReason(const absl::Status& last, bool* timed_out) {
   WaitRequest request;
   std::optional<WaitEnd> ended;
   if (last.ok()) {
-    request.not_before = kGatherTime;
+    request.not_before =
+        std::max(kGatherTimeMin, sent_count_ * kGatherTimePerReference);
     request.timeout = options_.restate_period;
     request.ready = [this](const EngineView& view) {
       return !view.scheduler.OwnersChangedSince(stated_generation_).empty();

@@ -96,6 +96,7 @@ class StorageLink {
   int64_t stated_generation_ = 0;
   int64_t restated_generation_ = 0;
   int64_t failure_count_ = 0;
+  int64_t sent_count_ = 0;  // References, since the last pass began.
   absl::btree_set<std::string> reported_missing_;
 
   mutable Mutex mu_;
