@@ -532,15 +532,15 @@ void RocksdbCatalog::Refresh(const CheckpointName& name) {
   const auto it = entries_.find(name);
   if (it == entries_.end()) return;
   const absl::Duration now = clock_.Monotonic();
-  const auto refresh = [&](bool resume, std::optional<absl::Duration>& since) {
-    if (references_.IsKept({name, resume})) {
+  const auto refresh = [&](bool kept, std::optional<absl::Duration>& since) {
+    if (kept) {
       since.reset();
     } else if (!since.has_value()) {
       since = now;
     }
   };
-  refresh(false, it->second.unkept_since);
-  refresh(true, it->second.resume_unkept_since);
+  refresh(references_.IsKept({name, false}), it->second.unkept_since);
+  refresh(references_.IsKept({name, true}), it->second.resume_unkept_since);
 }
 
 absl::StatusOr<const RocksdbCatalog::Entry*> RocksdbCatalog::Find(

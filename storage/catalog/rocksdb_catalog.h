@@ -143,7 +143,7 @@ class RocksdbCatalog {
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   absl::Status LoadCheckpoints() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status LoadReferences() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void AdoptCluster() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
+  void AdoptCluster() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Commit's steps. What a commit has to write, if it may.
   enum class Verdict { kNothing, kToken, kAll };
