@@ -64,6 +64,10 @@ class ABSL_LOCKABLE Mutex {
     // Here the waiting thread evaluates: the sanitizer would take a reading in
     // another thread's Unlock for a race.
     const absl::Time deadline = absl::Now() + timeout;
+    const bool waits = !condition();
+    // What this thread changed may be what others wait for: waiting releases
+    // the lock, but is no Unlock.
+    if (waits && waiter_count_ > 0) changed_.SignalAll();
     while (!condition()) {
       ++waiter_count_;
       const bool expired = WaitForChange(deadline);
