@@ -24,7 +24,7 @@ class DownloadTest : public testing::Test {
   TestEpoch Commit(int64_t epoch, uint64_t seed) {
     TestEpoch made = MakeEpoch(kRun, epoch, seed);
     // Larger than a message.
-    const std::string large = TensorData(700, 9000);
+    const std::string large = TensorData(300, 9000);
     AddTensor(*made.request.mutable_manifest(), "large", v1::Tensor::PARAMETER,
               large);
     made.blobs.push_back({Digest::Of(large), absl::Cord(large)});

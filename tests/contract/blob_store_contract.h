@@ -60,8 +60,8 @@ TEST_P(BlobStoreContract, GivesBackWhatWasPut) {
 
 TEST_P(BlobStoreContract, KeepsManyBlobsOfOneCall) {
   // Nothing, compressible, larger than one message, and in pieces.
-  absl::Cord pieces(NoiseOf(3'000'000, 1));
-  pieces.Append(absl::Cord(NoiseOf(2'000'000, 2)));
+  absl::Cord pieces(NoiseOf(1'300'000, 1));
+  pieces.Append(absl::Cord(NoiseOf(900'000, 2)));
   const std::vector<Blob> blobs = {
       BlobOf(""), BlobOf(std::string(100'000, '\0')),
       BlobOf(NoiseOf(1 << 20, 3)), {Digest::Of(pieces), pieces}};
