@@ -222,7 +222,8 @@ TEST_F(AttemptTest, RetriesAFailureOnceThenGivesUp) {
   Fail(v1::Failure::SIGNAL);
 
   EXPECT_EQ(Trial().state(), v1::Trial::FAILED);
-  EXPECT_EQ(Trial().failure().message(), "it broke");
+  EXPECT_THAT(Trial().failure().message(), HasSubstr("it broke"));
+  EXPECT_THAT(Trial().failure().message(), HasSubstr("max_retries is 1"));
   EXPECT_EQ(world_.scheduler().GetStudy("studies/1")->state(),
             v1::Study::FAILED);
   world_.ExpectReplayEqual();

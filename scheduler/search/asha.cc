@@ -1,6 +1,7 @@
 #include "scheduler/search/asha.h"
 
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -115,9 +116,8 @@ std::optional<Decision> Asha::Next() const {
     decision.record.set_until_epoch(until);
     decision.record.set_text(absl::StrCat(
         "Promoted from epoch ", rung_epochs_[index], " to epoch ", until,
-        ": place ", place, " of ", rung.results.size(),
-        " results there, and the best ", Share(rung), " (one in ",
-        options_.reduction, ") train on."));
+        ": place ", place, " of ", rung.results.size(), " there, and ",
+        ShareText(rung.results.size()), "."));
     return decision;
   }
   const int64_t started = static_cast<int64_t>(trials_.size());
@@ -152,8 +152,7 @@ Decision Asha::Reach(int64_t trial, double loss) const {
   } else {
     decision.record.set_text(absl::StrCat(
         "Paused at epoch ", rung_epochs_[index], " with place ", place, " of ",
-        size, " results there; the best ", size / options_.reduction,
-        " (one in ", options_.reduction, ") train on, and ", still_expected,
+        size, " there; ", ShareText(size), ", and ", still_expected,
         " more can arrive."));
   }
   return decision;
@@ -172,10 +171,12 @@ std::optional<Decision> Asha::Stop() const {
                                  index, place, size, still_expected);
     decision.record.set_text(absl::StrCat(
         "Stopped at epoch ", rung_epochs_[index], ": place ", place, " of ",
-        size, " results there, and even with the ", still_expected,
-        " that can still arrive only the best ",
-        (size + still_expected) / options_.reduction, " (one in ",
-        options_.reduction, ") train on."));
+        size, " there, ",
+        still_expected == 0 ? "no more can arrive"
+                            : absl::StrCat("at most ", still_expected,
+                                           " more can arrive"),
+        ", and of ", size + still_expected, " ",
+        ShareText(size + still_expected), "."));
     return decision;
   }
   return std::nullopt;
@@ -217,6 +218,14 @@ int64_t Asha::StillExpected(size_t rung) const {
     expected += rungs_[index].on_the_way;
   }
   return expected;
+}
+
+std::string Asha::ShareText(int64_t results) const {
+  const int64_t share = results / options_.reduction;
+  return share == 0
+             ? absl::StrCat("none trains on (one in ", options_.reduction, ")")
+             : absl::StrCat("the best ", share, share == 1 ? " trains" : " train",
+                            " on (one in ", options_.reduction, ")");
 }
 
 Decision Asha::Describe(v1::TrialDecision::Kind kind, int64_t trial,

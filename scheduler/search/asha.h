@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -85,6 +86,8 @@ class Asha final : public SearchMethod {
   int64_t PromotableNow(const Rung& rung) const;
   // At most so many more results can arrive at the rung.
   int64_t StillExpected(size_t rung) const;
+  // How many of so many results train on, in words.
+  std::string ShareText(int64_t results) const;
   // The record's figures for a trial at `place` of `rung`.
   Decision Describe(v1::TrialDecision::Kind kind, int64_t trial, size_t rung,
                     int64_t place, int64_t rung_size,

@@ -112,19 +112,20 @@ void World::Restart() {
 }
 
 void World::MeasureLeases() {
-  std::vector<std::pair<std::string, int64_t>> expired;
-  for (const auto& [key, deadline] : leases_) {
-    if (deadline <= timeline_.now()) expired.push_back(key);
-  }
-  for (const auto& [run, attempt] : expired) {
-    (void)Execute(scheduler::LeaseExpired{run, attempt});
-  }
+  // First, so that nothing is given to a worker that is silent.
   for (const auto& [worker, called] : last_calls_) {
     if (called + kLease <= timeline_.now() &&
         scheduler_.GetWorker(worker)->state() != v1::Worker::GONE) {
       HS_REACHED("worker_gone");
       (void)Execute(scheduler::WorkerGone{worker});
     }
+  }
+  std::vector<std::pair<std::string, int64_t>> expired;
+  for (const auto& [key, deadline] : leases_) {
+    if (deadline <= timeline_.now()) expired.push_back(key);
+  }
+  for (const auto& [run, attempt] : expired) {
+    (void)Execute(scheduler::LeaseExpired{run, attempt});
   }
 }
 
