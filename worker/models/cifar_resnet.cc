@@ -63,7 +63,10 @@ CifarResnet18::CifarResnet18(int64_t channels, int64_t classes)
       linear_(register_module("linear", torch::nn::Linear(512, classes))) {}
 
 at::Tensor CifarResnet18::forward(const at::Tensor& images) {
-  at::Tensor x = at::relu(bn1_->forward(conv1_->forward(images)));
+  // Channels last: batch norm and pooling are vectorized across channels only
+  // then. Weights keep their own layout.
+  at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
+  x = at::relu(bn1_->forward(conv1_->forward(x)));
   x = layer1_->forward(x);
   x = layer2_->forward(x);
   x = layer3_->forward(x);

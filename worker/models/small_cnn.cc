@@ -24,7 +24,10 @@ SmallCnn::SmallCnn(int64_t channels, int64_t classes)
       linear_(register_module("linear", torch::nn::Linear(128, classes))) {}
 
 at::Tensor SmallCnn::forward(const at::Tensor& images) {
-  at::Tensor x = at::relu(bn1_->forward(conv1_->forward(images)));
+  // Channels last: batch norm and pooling are vectorized across channels only
+  // then. Weights keep their own layout.
+  at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
+  x = at::relu(bn1_->forward(conv1_->forward(x)));
   x = at::max_pool2d(x, {2, 2});
   x = at::relu(bn2_->forward(conv2_->forward(x)));
   x = at::max_pool2d(x, {2, 2});
