@@ -89,7 +89,16 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
     return ErrnoStatus(error.value(), absl::StrCat("finding ", options.data));
   }
   const std::string& data = cluster->data_;
-  HS_ASSIGN_OR_RETURN(cluster->lock_, FolderLock::Acquire(data));
+  absl::StatusOr<std::unique_ptr<FolderLock>> lock = FolderLock::Acquire(data);
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        lock.status().message(),
+        " If it is another headstart up or run, hand it the study from here: "
+        "headstart studies create -f FILE --watch --data ",
+        data));
+  }
+  HS_RETURN_IF_ERROR(lock.status());
+  cluster->lock_ = *std::move(lock);
   const std::string endpoints = absl::StrCat(data, "/endpoints");
   const std::string log = absl::StrCat(data, "/log");
   HS_RETURN_IF_ERROR(MakeFolders(endpoints));
@@ -143,6 +152,13 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
     worker.command.insert(worker.command.end(), {"--datasets", folder});
   }
 
+  for (const ChildProgram* const program : {&storage, &scheduler, &worker}) {
+    if (access(program->command[0].c_str(), X_OK) != 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "there is no program ", program->command[0],
+          ". It belongs beside headstart: build or copy it there."));
+    }
+  }
   SupervisorOptions supervised;
   supervised.children = {std::move(storage), std::move(scheduler),
                          std::move(worker)};

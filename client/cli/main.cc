@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "client/cli/commands.h"
 
 namespace {
@@ -32,6 +33,8 @@ int64_t TerminalColumns() {
 int main(int argc, char** argv) {
   // A closed pipe is an error of the write, not the end of `run`.
   std::signal(SIGPIPE, SIG_IGN);
+  // What it says, it prints; the log would come between.
+  headstart::SetLogSeverityMin(headstart::LogSeverity::kWarning);
   return headstart::client::RunHeadstart(
       std::vector<std::string>(argv + (argc > 0), argv + argc),
       {.out = &std::cout,

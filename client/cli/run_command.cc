@@ -76,6 +76,20 @@ absl::StatusOr<LocalClusterOptions> OptionsOf(const Flags& flags) {
   return options;
 }
 
+// Waits, for a few seconds at most, until the worker has said that it is there:
+// otherwise the first that a person reads is that no worker is ready.
+void AwaitWorker(Client& client, Clock& clock, const StopEvent& stop) {
+  const absl::Duration start = clock.Monotonic();
+  while (clock.Monotonic() - start < absl::Seconds(5)) {
+    const auto workers = client.ListWorkers({});
+    if (!workers.ok()) return;
+    for (const v1::Worker& worker : workers->workers()) {
+      if (worker.state() == v1::Worker::READY) return;
+    }
+    if (clock.WaitFor(absl::Milliseconds(20), stop)) return;
+  }
+}
+
 // Creates the study, or finds the one that an earlier `run` created, and
 // follows it to its end.
 absl::Status Tune(Session& session, Client& client, const v1::Study& study,
@@ -97,9 +111,12 @@ absl::Status Tune(Session& session, Client& client, const v1::Study& study,
                      ", has been deleted. Add --new to start another."));
   }
   HS_RETURN_IF_ERROR(now.status());
-  session.printer().Progress(
-      absl::StrCat(name, now->recorded_epochs() > 0 ? " goes on. " : " runs. ",
-                   "Ctrl-C stops; the same command goes on."));
+  session.printer().Progress(absl::StrCat(
+      name, now->state() == v1::Study::SUCCEEDED
+                ? " has been tuned before; --new starts another."
+            : now->recorded_epochs() > 0
+                ? " goes on. Ctrl-C stops; the same command goes on once more."
+                : " runs. Ctrl-C stops; the same command goes on."));
   if (now->state() == v1::Study::PAUSED) {
     session.printer().Progress(absl::StrCat(
         name, " is paused; \"headstart studies resume ", name, " --data ", data,
@@ -109,12 +126,13 @@ absl::Status Tune(Session& session, Client& client, const v1::Study& study,
   StudyProgress progress(client, session.printer(), session.clock());
   v1::WatchStudyRequest watch;
   watch.set_name(name);
-  HS_RETURN_IF_ERROR(
+  const absl::Status watched =
       client.WatchStudy(watch, [&](const v1::WatchStudyResponse& update) {
         progress.Update(update);
         return true;
-      }));
+      });
   session.printer().KeepDrawn();
+  HS_RETURN_IF_ERROR(watched);
   return ReportStudy(session, client, name, absl::StrCat(data, "/results"));
 }
 
@@ -132,13 +150,6 @@ absl::Status RunStudyFile(Session& session) {
       LocalCluster::Start(*options, session.printer(), signal.event());
   const std::string same_command =
       absl::StrCat("headstart run ", flags.file, " --data ", flags.data);
-  if (absl::IsFailedPrecondition(cluster.status())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        cluster.status().message(),
-        " If \"headstart up\" or another run uses the folder, hand it the "
-        "study instead: headstart studies create -f ",
-        flags.file, " --watch --data ", flags.data));
-  }
   if (absl::IsCancelled(cluster.status())) {
     return absl::CancelledError(
         absl::StrCat("stopped before the study began. ", same_command));
@@ -150,6 +161,7 @@ absl::Status RunStudyFile(Session& session) {
     signal.Wait();
     client.Cancel();
   });
+  AwaitWorker(client, session.clock(), signal.event());
   absl::Status status = Tune(session, client, *study, (*cluster)->data());
   const bool is_stopped = signal.event().stopped();
   signal.event().Stop();  // Lets the canceller end.

@@ -209,8 +209,8 @@ std::vector<std::string> StudyProgress::DrawnLines(
     const v1::WatchStudyResponse& update) const {
   const v1::Study& study = update.study();
   std::vector<std::string> lines = {
-      absl::StrCat(study.name(), "  ", study.display_name(), "  ",
-                   StateText(study)),
+      absl::StrCat(study.name(), "  ", study.display_name(),
+                   study.display_name().empty() ? "" : "  ", StateText(study)),
       absl::StrCat("  trials  ", TrialsText(study)),
       absl::StrCat("  epochs  ", EpochsText(study)),
       absl::StrCat("  best    ", BestText(study))};
@@ -234,10 +234,16 @@ void StudyProgress::SayChanges(const v1::WatchStudyResponse& update) {
     said_state_ = state;
     printer_.Progress(absl::StrCat(study.name(), ": ", state));
   }
-  if (const std::string best = BestText(study);
-      !study.best_trial().empty() && best != said_best_) {
-    said_best_ = best;
-    printer_.Progress(absl::StrCat(study.name(), ": best so far ", best));
+  // A leading trial that trains on and gets no better is no news.
+  const double sign =
+      study.objective().goal() == v1::Objective::MINIMIZE ? -1 : 1;
+  const double merit = sign * study.best_objective();
+  if (!study.best_trial().empty() &&
+      (study.best_trial() != said_best_trial_ || merit > said_best_merit_)) {
+    said_best_trial_ = study.best_trial();
+    said_best_merit_ = merit;
+    printer_.Progress(
+        absl::StrCat(study.name(), ": best so far ", BestText(study)));
   }
   const int64_t in_all = EpochsInAll(study);
   const int64_t tenths = in_all > 0 ? 10 * EpochsDone(study) / in_all : 0;

@@ -72,7 +72,8 @@ class StudyProgress {
 
   // What was said last.
   std::string said_state_;
-  std::string said_best_;
+  std::string said_best_trial_;
+  double said_best_merit_ = 0;
   int64_t said_tenths_ = 0;
   std::map<std::string, std::string> said_trainings_;
 };

@@ -392,6 +392,14 @@ TEST_F(LocalClusterTest, RefusesAFolderThatIsInUseNamingTheHolder) {
               StatusIs(absl::StatusCode::kFailedPrecondition, cluster->data()));
 }
 
+TEST_F(LocalClusterTest, SaysWhichProgramIsMissing) {
+  std::filesystem::remove(folder_ / "headstart-worker");
+  EXPECT_THAT(
+      LocalCluster::Start(options_, printer_, stop_),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               "there is no program " + (folder_ / "headstart-worker")));
+}
+
 TEST_F(LocalClusterTest, PutsSocketsElsewhereWhenTheNameIsTooLong) {
   options_.data = folder_ / std::string(120, 'd');
   std::string socket;
