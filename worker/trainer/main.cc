@@ -126,19 +126,25 @@ int Serve(Host& host, const Options& options) {
   return 1;
 }
 
+absl::Status OutOfMemory(absl::string_view text) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("memory ran out. Choose a smaller batch_size or model, or "
+                   "give the worker fewer slots. LibTorch says: ",
+                   text));
+}
+
 absl::Status TrainWithoutThrowing(const Assignment& assignment,
                                   DatasetReader& datasets, Host& host) {
   try {
     return Train(assignment, datasets, Clock::Real(), host);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("memory ran out.");
+  } catch (const std::bad_alloc& error) {
+    return OutOfMemory(error.what());
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     // The CPU allocator has no exception type of its own.
     const bool memory = absl::StrContains(text, "can't allocate memory") ||
                         absl::StrContains(text, "not enough memory");
-    return memory ? absl::ResourceExhaustedError(text)
-                  : absl::InternalError(text);
+    return memory ? OutOfMemory(text) : absl::InternalError(text);
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }

@@ -372,6 +372,34 @@ TEST_F(AloneTest, PrintsEventsAndWritesFilesThatCanBeResumedFrom) {
   }
 }
 
+TEST_F(AloneTest, SaysThatMemoryRanOut) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer needs more addresses than the limit leaves";
+#endif
+  // One batch of all examples through ResNet-18: a single layer's activations
+  // take 1 GB.
+  Json json = Json::parse(
+      ToJson(AgentMessage(MakeAssign(1, /*train_examples=*/5'050))));
+  json["training"]["model"] = {{"cifar_resnet18", Json::object()}};
+  json["training"]["batch_size"] = 5000;
+  const std::string path = folder_ / "assignment.json";
+  ASSERT_OK(WriteFileAtomically(path, json.dump()));
+
+  const CommandResult result =
+      RunCommand(
+          {.command = {"/bin/sh", "-c",
+                       absl::StrCat(
+                           "ulimit -v 2000000; exec ", ProgramsFolder(),
+                           "/headstart-trainer --assignment ", path,
+                           " --datasets ", SourceFolder(),
+                           "/examples/data --output ", folder_ / "out")}})
+          .value();
+
+  EXPECT_EQ(result.exit, (ProcessExit{.exit_code = 1}));
+  EXPECT_THAT(result.stdout_text, HasSubstr("\"OUT_OF_MEMORY\""));
+  EXPECT_THAT(result.stdout_text, HasSubstr("smaller batch_size"));
+}
+
 TEST_F(AloneTest, SaysWhatIsWrongWithItsFiles) {
   const CommandResult result =
       Run(MakeAssign(1), "out", {"--source", "a=" + folder_ / "none"});
