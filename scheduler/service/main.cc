@@ -43,7 +43,9 @@
 namespace headstart::scheduler {
 namespace {
 
-constexpr absl::Duration kDrainGrace = absl::Seconds(5);
+// All that waits has been answered before: this is for what is in hand, and for
+// clients that are slow to close a connection they do not use.
+constexpr absl::Duration kDrainGrace = absl::Seconds(1);
 
 struct Options {
   std::string data;
