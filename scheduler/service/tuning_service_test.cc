@@ -11,6 +11,7 @@
 namespace headstart::scheduler {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 using TuningServiceTest = ServiceTest;
@@ -67,19 +68,108 @@ TEST_F(TuningServiceTest, GoesOnAfterARestartInTheMiddle) {
   EXPECT_EQ(GetStudy(name).recorded_epochs(), 12);
 }
 
-TEST_F(TuningServiceTest, RefusesAStudyByFieldPathAndCreatesNothing) {
-  v1::Study study = RandomStudy(3, 3);
-  study.mutable_search()->mutable_parameters(0)->set_path(
-      "optimizer.adam.learning_rat");
-  EXPECT_THAT(
-      CreateStudy(study).status(),
-      StatusIs(absl::StatusCode::kInvalidArgument, "search.parameters[0]"));
+// What a person gets wrong, and the words that help.
+struct BadStudy {
+  const char* name;
+  void (*spoil)(v1::Study& study);
+  std::vector<std::string> words;
+};
 
-  v1::ListStudiesRequest request;
-  ASSERT_OK_AND_ASSIGN(
-      const v1::ListStudiesResponse listed,
-      Call(*tuning_, &v1::TuningService::Stub::ListStudies, request));
-  EXPECT_THAT(listed.studies(), SizeIs(0));
+const BadStudy kBadStudies[] = {
+    {"PathOfNoField",
+     [](v1::Study& study) {
+       study.mutable_search()->mutable_parameters(0)->set_path(
+           "optimizer.adam.learning_rat");
+     },
+     {"search.parameters[0]", "learning_rat", "learning_rate"}},
+    {"PathIntoAnotherKind",
+     [](v1::Study& study) {
+       study.mutable_search()->mutable_parameters(0)->set_path(
+           "optimizer.sgd.momentum");
+     },
+     {"search.parameters[0]", "sgd", "adam"}},
+    {"EmptyRange",
+     [](v1::Study& study) {
+       study.mutable_search()
+           ->mutable_parameters(0)
+           ->mutable_double_()
+           ->set_max(1e-4);
+     },
+     {"search.parameters[0]", "below max"}},
+    {"ReversedRange",
+     [](v1::Study& study) {
+       study.mutable_search()
+           ->mutable_parameters(0)
+           ->mutable_double_()
+           ->set_max(1e-5);
+     },
+     {"search.parameters[0]", "below max"}},
+    {"LogScaleAtZero",
+     [](v1::Study& study) {
+       study.mutable_search()
+           ->mutable_parameters(0)
+           ->mutable_double_()
+           ->set_min(0);
+     },
+     {"search.parameters[0]", "log scale", "above 0"}},
+    {"MinAboveMaxOfAsha",
+     [](v1::Study& study) {
+       study.mutable_search()->mutable_asha()->set_trial_count(3);
+       study.mutable_search()->mutable_asha()->set_min_epochs(10);
+     },
+     {"search.asha.min_epochs", "10", "3"}},
+    {"NoModel",
+     [](v1::Study& study) { study.mutable_training()->clear_model(); },
+     {"training.model", "lenet_300_100"}},
+    {"NoGoal",
+     [](v1::Study& study) { study.mutable_objective()->clear_goal(); },
+     {"objective.goal", "MAXIMIZE"}},
+    {"NoValidationSplit",
+     [](v1::Study& study) {
+       study.mutable_training()
+           ->mutable_dataset()
+           ->mutable_mnist()
+           ->set_validation_examples(0);
+     },
+     {"validation_examples"}},
+    {"NoBatchSize",
+     [](v1::Study& study) { study.mutable_training()->set_batch_size(0); },
+     {"training.batch_size"}},
+};
+
+class BadStudyTest : public ServiceTest,
+                     public testing::WithParamInterface<BadStudy> {};
+
+TEST_P(BadStudyTest, IsRefusedByFieldPathAndCreatesNothing) {
+  v1::Study study = RandomStudy(3, 3);
+  GetParam().spoil(study);
+
+  const absl::Status refused = CreateStudy(study).status();
+
+  for (const std::string& word : GetParam().words) {
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, word));
+  }
+  EXPECT_EQ(journal_.last_sequence(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(TuningService, BadStudyTest,
+                         testing::ValuesIn(kBadStudies), [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
+
+TEST_F(TuningServiceTest, SaysThatAStudyWaitsForADataSet) {
+  v1::Study study = RandomStudy(1, 1);
+  study.mutable_training()
+      ->mutable_dataset()
+      ->mutable_fashion_mnist()
+      ->set_validation_examples(5000);
+  ASSERT_OK_AND_ASSIGN(const std::string name, CreateStudy(study));
+  FakeAgent agent = MakeAgent();
+  ASSERT_OK(agent.Synchronize());
+
+  EXPECT_THAT(agent.assignments(), SizeIs(0));
+  EXPECT_EQ(GetStudy(name).state(), v1::Study::RUNNING);
+  EXPECT_THAT(GetStudy(name).state_message(), HasSubstr("fashion_mnist"));
 }
 
 TEST_F(TuningServiceTest, PlansAStudyWithoutCreatingIt) {
