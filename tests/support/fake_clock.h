@@ -2,7 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <set>
+#include <map>
 
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -26,8 +26,8 @@ class FakeClock final : public Clock {
   // Sets the wall clock, as an administrator would. Monotonic goes on as it is.
   void SetNow(absl::Time now);
 
-  // Waits (in real time) until `count` threads are inside WaitFor, so that an
-  // Advance reaches them.
+  // Waits (in real time) until `count` threads are inside WaitFor with time
+  // still to wait, so that an Advance reaches them.
   void AwaitWaiters(int count) const;
 
  private:
@@ -35,7 +35,7 @@ class FakeClock final : public Clock {
   absl::Time now_ ABSL_GUARDED_BY(mu_);
   // Atomic: the waiters' conditions read it under another lock.
   std::atomic<absl::Duration> monotonic_ = absl::ZeroDuration();
-  std::multiset<const StopEvent*> waiters_ ABSL_GUARDED_BY(mu_);
+  std::multimap<const StopEvent*, absl::Duration> waiters_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace headstart
