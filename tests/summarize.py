@@ -20,7 +20,8 @@ def skips(case):
         yield f"{name} {match['test']}", " ".join(match["reason"].split())
     if not found and case.find("skipped") is not None:
         lines = [line for line in output.splitlines() if line.strip()]
-        yield name, lines[-1].strip() if lines else "no reason was printed"
+        reason = lines[-1].strip() if lines else "no reason was printed"
+        yield name, reason.removeprefix("SKIPPED: ")
 
 
 def main(path):

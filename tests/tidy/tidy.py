@@ -144,6 +144,9 @@ class Tree:
 
     def __init__(self, files):
         self.files = files
+        self.known = set(files)  # And their folders.
+        for path in files:
+            self.known.update(map(str, pathlib.PurePath(path).parents))
 
     @staticmethod
     def read(root):
@@ -167,10 +170,9 @@ class Tree:
 
     def exists(self, name):
         """Whether a file or folder is called that; * and {a,b} work."""
-        known = set(self.files)
-        for path in self.files:
-            known.update(str(parent) for parent in pathlib.PurePath(path).parents)
-        return all(fnmatch.filter(known, one.rstrip("/")) for one in braces(name))
+        return all(one.rstrip("/") in self.known or
+                   ("*" in one and fnmatch.filter(self.known, one.rstrip("/")))
+                   for one in braces(name))
 
 
 def matches(path, patterns):
