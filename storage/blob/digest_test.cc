@@ -14,9 +14,7 @@ namespace {
 constexpr char kAbc[] =
     "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-TEST(DigestTest, IsSha256) {
-  EXPECT_EQ(Digest::Of("abc").ToString(), kAbc);
-}
+TEST(DigestTest, IsSha256) { EXPECT_EQ(Digest::Of("abc").ToString(), kAbc); }
 
 TEST(DigestTest, DoesNotDependOnPieces) {
   absl::Cord pieces("a");

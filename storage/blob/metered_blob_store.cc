@@ -15,8 +15,8 @@ constexpr char kBytesHelp[] = "Bytes of blobs stored and fetched";
 
 MeteredBlobStore::MeteredBlobStore(BlobStore& store, Telemetry& telemetry)
     : store_(store),
-      put_bytes_(telemetry.AddCounter(kBytesName, kBytesHelp,
-                                      {{"direction", "put"}})),
+      put_bytes_(
+          telemetry.AddCounter(kBytesName, kBytesHelp, {{"direction", "put"}})),
       get_bytes_(telemetry.AddCounter(kBytesName, kBytesHelp,
                                       {{"direction", "get"}})) {
   constexpr const char* kOperations[] = {"put", "get", "find_missing"};
@@ -63,8 +63,7 @@ absl::StatusOr<std::vector<Digest>> MeteredBlobStore::FindMissing(
 void MeteredBlobStore::Record(Operation operation, const absl::Status& status,
                               absl::Duration start) const {
   const absl::Duration spent = Clock::Real().Monotonic() - start;
-  seconds_[operation][OutcomeOf(status)]->Observe(
-      absl::ToDoubleSeconds(spent));
+  seconds_[operation][OutcomeOf(status)]->Observe(absl::ToDoubleSeconds(spent));
 }
 
 MeteredBlobStore::Outcome MeteredBlobStore::OutcomeOf(

@@ -43,8 +43,7 @@ class MeteredBlobStore final : public BlobStore {
   static Outcome OutcomeOf(const absl::Status& status);
 
   BlobStore& store_;
-  std::array<std::array<prometheus::Histogram*, kOutcomeCount>,
-             kOperationCount>
+  std::array<std::array<prometheus::Histogram*, kOutcomeCount>, kOperationCount>
       seconds_;
   prometheus::Counter& put_bytes_;
   prometheus::Counter& get_bytes_;

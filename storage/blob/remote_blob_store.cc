@@ -85,9 +85,9 @@ absl::StatusOr<absl::Cord> RemoteBlobStore::Get(const Digest& digest) const {
   }
   HS_RETURN_IF_ERROR(FromGrpcStatus(reader->Finish()));
   if (static_cast<int64_t>(bytes.size()) != total_bytes) {
-    return absl::DataLossError(absl::StrCat(
-        "blob ", digest.ToString(), ": the server announced ", total_bytes,
-        " bytes and sent ", bytes.size(), "."));
+    return absl::DataLossError(
+        absl::StrCat("blob ", digest.ToString(), ": the server announced ",
+                     total_bytes, " bytes and sent ", bytes.size(), "."));
   }
   return bytes;
 }
@@ -104,8 +104,8 @@ absl::StatusOr<std::vector<Digest>> RemoteBlobStore::FindMissing(
     grpc::ClientContext context;
     SetDeadline(context, options_.call_timeout, 0);
     v1::FindMissingBlobsResponse response;
-    HS_RETURN_IF_ERROR(FromGrpcStatus(
-        stub_->FindMissingBlobs(&context, request, &response)));
+    HS_RETURN_IF_ERROR(
+        FromGrpcStatus(stub_->FindMissingBlobs(&context, request, &response)));
     for (const std::string& bytes : response.missing()) {
       HS_ASSIGN_OR_RETURN(Digest digest, Digest::FromBytes(bytes));
       missing.push_back(digest);

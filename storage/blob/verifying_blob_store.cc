@@ -9,8 +9,8 @@ absl::Status CheckBlob(const Blob& blob) {
   const int64_t size = static_cast<int64_t>(blob.bytes.size());
   if (size > kBlobBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "blob ", blob.digest.ToString(), " has ", size,
-        " bytes; at most ", kBlobBytesMax, " are kept as one blob."));
+        "blob ", blob.digest.ToString(), " has ", size, " bytes; at most ",
+        kBlobBytesMax, " are kept as one blob."));
   }
   const Digest actual = Digest::Of(blob.bytes);
   if (actual != blob.digest) {

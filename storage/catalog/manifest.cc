@@ -24,9 +24,8 @@ constexpr size_t kNameLengthMax = 500;
 constexpr size_t kTextLengthMax = 1000;
 
 bool IsPrintable(absl::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](unsigned char c) {
-    return c < 0x20 || c == 0x7f;
-  });
+  return std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
 absl::Status CheckText(absl::string_view field, absl::string_view text,
@@ -43,10 +42,10 @@ absl::Status CheckRole(const v1::Tensor& tensor, bool resume) {
       resume ? tensor.role() == T::OPTIMIZER || tensor.role() == T::STATE
              : tensor.role() == T::PARAMETER || tensor.role() == T::BUFFER;
   if (fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "role ", tensor.role(),
-      resume ? " must be OPTIMIZER or STATE in a resume manifest."
-             : " must be PARAMETER or BUFFER."));
+  return absl::InvalidArgumentError(
+      absl::StrCat("role ", tensor.role(),
+                   resume ? " must be OPTIMIZER or STATE in a resume manifest."
+                          : " must be PARAMETER or BUFFER."));
 }
 
 absl::Status CheckTensor(const v1::Tensor& tensor, bool resume) {
@@ -57,15 +56,17 @@ absl::Status CheckTensor(const v1::Tensor& tensor, bool resume) {
         static_cast<int64_t>(tensor.inlined().size()) == bytes) {
       return absl::OkStatus();
     }
-    return absl::InvalidArgumentError(absl::StrCat(
-        "its ", bytes, " bytes belong into `inlined`, which has ",
-        tensor.inlined().size(), "; only tensors of ", kInlineBytesLimit,
-        " bytes and more are blobs."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("its ", bytes, " bytes belong into `inlined`, which has ",
+                     tensor.inlined().size(), "; only tensors of ",
+                     kInlineBytesLimit, " bytes and more are blobs."));
   }
   if (!tensor.has_digest()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("its ", bytes, " bytes belong into a blob; only tensors "
-                     "below ", kInlineBytesLimit, " bytes are inlined."));
+        absl::StrCat("its ", bytes,
+                     " bytes belong into a blob; only tensors "
+                     "below ",
+                     kInlineBytesLimit, " bytes are inlined."));
   }
   return Digest::FromBytes(tensor.digest()).status();
 }
@@ -85,18 +86,20 @@ absl::Status CheckTensors(const v1::Manifest& manifest) {
     HS_RETURN_IF_ERROR(CheckText("tensor", tensor.name(), kNameLengthMax));
     if (tensor.name().empty() || tensor.name() == "__metadata__" ||
         !names.insert(tensor.name()).second) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor \"", tensor.name(), "\": names must be unique, not empty, "
-          "and not __metadata__."));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor \"", tensor.name(),
+                       "\": names must be unique, not empty, "
+                       "and not __metadata__."));
     }
     HS_RETURN_IF_ERROR(Annotate(CheckTensor(tensor, manifest.resume()),
                                 absl::StrCat("tensor ", tensor.name())));
     if (!tensor.has_digest()) continue;
     const int64_t bytes = *TensorBytes(tensor);
     if (blob_bytes.try_emplace(tensor.digest(), bytes).first->second != bytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", tensor.name(), ": another tensor has the same digest and "
-          "another size."));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor ", tensor.name(),
+                       ": another tensor has the same digest and "
+                       "another size."));
     }
   }
   return absl::OkStatus();
@@ -108,13 +111,20 @@ absl::Status CheckFields(const v1::Manifest& manifest) {
         Annotate(Digest::FromBytes(manifest.parent()).status(), "parent"));
   }
   HS_RETURN_IF_ERROR(CheckText("model", manifest.model(), kTextLengthMax));
-  HS_RETURN_IF_ERROR(CheckText("input_transform", manifest.input_transform(),
-                               kTextLengthMax));
+  HS_RETURN_IF_ERROR(
+      CheckText("input_transform", manifest.input_transform(), kTextLengthMax));
   const int64_t bytes = manifest.ByteSizeLong();
   if (bytes > kManifestBytesMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "it has ", bytes, " bytes; at most ", kManifestBytesMax,
-        " are kept as one manifest."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has ", bytes, " bytes; at most ", kManifestBytesMax,
+                     " are kept as one manifest."));
+  }
+  // A copy without them is shorter: what nobody checks is not kept.
+  v1::Manifest known = manifest;
+  known.DiscardUnknownFields();
+  if (static_cast<int64_t>(known.ByteSizeLong()) != bytes) {
+    return absl::InvalidArgumentError(
+        "it has fields that this release of storage does not know.");
   }
   return CheckTensors(manifest);
 }

@@ -17,7 +17,9 @@ using absl::StatusCode;
 constexpr char kRun[] = "studies/1/trials/1";
 
 v1::Manifest Weights() { return MakeEpoch(kRun, 3, 1).request.manifest(); }
-v1::Manifest Resume() { return MakeEpoch(kRun, 3, 1).request.resume_manifest(); }
+v1::Manifest Resume() {
+  return MakeEpoch(kRun, 3, 1).request.resume_manifest();
+}
 
 TEST(ManifestTest, AcceptsWhatAgentsMake) {
   EXPECT_OK(CheckManifest(Weights()));
@@ -122,18 +124,16 @@ INSTANTIATE_TEST_SUITE_P(
                     [](auto& m) {
                       for (int i = 0; i < 16; ++i) First(m).add_shape(1);
                     }},
-        BadManifest{"NoRole", "role",
-                    [](auto& m) { First(m).clear_role(); }},
+        BadManifest{"NoRole", "role", [](auto& m) { First(m).clear_role(); }},
         BadManifest{"ResumeRole", "must be PARAMETER or BUFFER",
                     [](auto& m) { First(m).set_role(v1::Tensor::OPTIMIZER); }},
         BadManifest{"NoData", "belong into a blob",
                     [](auto& m) { First(m).clear_data(); }},
         BadManifest{"ShortDigest", "32 bytes",
                     [](auto& m) { First(m).set_digest("short"); }},
-        BadManifest{"LargeTensorInlined", "belong into a blob",
-                    [](auto& m) {
-                      First(m).set_inlined(std::string(8192, 'x'));
-                    }},
+        BadManifest{
+            "LargeTensorInlined", "belong into a blob",
+            [](auto& m) { First(m).set_inlined(std::string(8192, 'x')); }},
         BadManifest{"SmallTensorAsBlob", "belong into `inlined`",
                     [](auto& m) {
                       m.mutable_tensors(1)->set_digest(std::string(32, 'd'));
@@ -157,6 +157,20 @@ TEST(ManifestTest, RefusesWeightsInAResumeManifest) {
 
   EXPECT_THAT(CheckManifest(manifest),
               StatusIs(StatusCode::kInvalidArgument, "OPTIMIZER or STATE"));
+}
+
+TEST(ManifestTest, RefusesFieldsItDoesNotKnow) {
+  v1::Manifest manifest;
+  // Field 100, of the manifest and then of its first tensor.
+  ASSERT_TRUE(
+      manifest.ParseFromString(CanonicalBytes(Weights()) + "\xa0\x06\x01"));
+  EXPECT_THAT(CheckManifest(manifest),
+              StatusIs(StatusCode::kInvalidArgument, "does not know"));
+
+  manifest = Weights();
+  ASSERT_TRUE(manifest.mutable_tensors(0)->MergeFromString("\xa0\x06\x01"));
+  EXPECT_THAT(CheckManifest(manifest),
+              StatusIs(StatusCode::kInvalidArgument, "does not know"));
 }
 
 // Whatever arrives is either refused or safe for all that read it later.

@@ -48,8 +48,8 @@ struct TestEpoch {
 
 // The epoch of a small model: fc.weight (8 KiB), fc.bias (40 bytes), a buffer;
 // in the resume manifest 8 KiB of momentum. Tensors differ for each `seed`.
-inline TestEpoch MakeEpoch(const std::string& run, int64_t epoch,
-                           uint64_t seed, int64_t attempt = 1) {
+inline TestEpoch MakeEpoch(const std::string& run, int64_t epoch, uint64_t seed,
+                           int64_t attempt = 1) {
   TestEpoch made;
   v1::CommitCheckpointRequest& request = made.request;
   request.set_attempt(attempt);
@@ -85,8 +85,8 @@ inline TestEpoch MakeEpoch(const std::string& run, int64_t epoch,
 // The desired set of an owner: these references, and this horizon of a run.
 inline v1::SetReferencesRequest MakeReferences(
     const std::string& owner, int64_t generation,
-    const std::vector<std::pair<std::string, v1::ReferenceReason>>&
-        references = {}) {
+    const std::vector<std::pair<std::string, v1::ReferenceReason>>& references =
+        {}) {
   v1::SetReferencesRequest request;
   request.set_cluster_id(kCluster);
   request.set_scheduler_sequence(generation);

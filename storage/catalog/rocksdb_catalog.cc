@@ -46,7 +46,8 @@ absl::StatusOr<Scope> ParseScope(absl::string_view parent) {
                  RunName::TrainingRun(training->training, kMax)};
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "parent \"", parent.substr(0, 200), "\": write a study, a training or a "
+      "parent \"", parent.substr(0, 200),
+      "\": write a study, a training or a "
       "run, such as studies/7 or trainings/2/runs/1, or nothing for all."));
 }
 
@@ -64,59 +65,6 @@ std::string Ranges(const std::vector<int64_t>& epochs) {
 }
 
 }  // namespace
-
-struct RocksdbCatalog::Proposal {
-  CheckpointName name;
-  std::string cluster_id;
-  int64_t attempt = 0;
-  int64_t token = 0;
-  v1::Manifest manifest;
-  std::string bytes;
-  Digest digest;
-  std::optional<v1::Manifest> resume;
-  std::string resume_bytes;
-  Digest resume_digest;
-
-  static absl::StatusOr<Proposal> Check(
-      const v1::CommitCheckpointRequest& request) {
-    if (request.manifest().resume()) {
-      return absl::InvalidArgumentError("manifest.resume must be false.");
-    }
-    HS_RETURN_IF_ERROR(CheckManifest(request.manifest()));
-    Proposal proposal;
-    proposal.name = NameOf(request.manifest()).checkpoint;
-    const std::string name = proposal.name.ToString();
-    if (request.has_resume_manifest()) {
-      const v1::Manifest& resume = request.resume_manifest();
-      HS_RETURN_IF_ERROR(
-          Annotate(CheckManifest(resume), "resume_manifest"));
-      if (NameOf(resume) != ManifestName{proposal.name, /*resume=*/true}) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "resume_manifest is ", NameOf(resume).ToString(), "; it must be ",
-            name, "/resume."));
-      }
-      proposal.resume = resume;
-      proposal.resume_bytes = CanonicalBytes(resume);
-      proposal.resume_digest = Digest::Of(proposal.resume_bytes);
-    }
-    if (request.attempt() < 1 || request.token() < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          name, ": attempt ", request.attempt(), " with token ",
-          request.token(), "; attempts count from 1, tokens from 0."));
-    }
-    if (request.cluster_id().empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, ": cluster_id is missing."));
-    }
-    proposal.cluster_id = request.cluster_id();
-    proposal.attempt = request.attempt();
-    proposal.token = request.token();
-    proposal.manifest = request.manifest();
-    proposal.bytes = CanonicalBytes(request.manifest());
-    proposal.digest = Digest::Of(proposal.bytes);
-    return proposal;
-  }
-};
 
 absl::StatusOr<std::unique_ptr<RocksdbCatalog>> RocksdbCatalog::Open(
     RocksdbCatalogOptions options, BlobInventory& blobs, const Clock& clock) {
@@ -180,14 +128,14 @@ absl::Status RocksdbCatalog::LoadReferences() {
         references_.SetRun(run, std::move(record));
         return absl::OkStatus();
       }));
-  return VisitCatalog(
-      *db_, kAnswerKey, [&](absl::string_view key, absl::string_view value) {
-        mu_.AssertHeld();
-        internal::v1::AnswerRecord record;
-        HS_RETURN_IF_ERROR(ParseRecord(value, record));
-        answers_[record.number()] = std::string(key);
-        return absl::OkStatus();
-      });
+  return VisitCatalog(*db_, kAnswerKey,
+                      [&](absl::string_view key, absl::string_view value) {
+                        mu_.AssertHeld();
+                        internal::v1::AnswerRecord record;
+                        HS_RETURN_IF_ERROR(ParseRecord(value, record));
+                        answers_[record.number()] = std::string(key);
+                        return absl::OkStatus();
+                      });
 }
 
 absl::Status RocksdbCatalog::LoadCheckpoints() {
@@ -216,46 +164,52 @@ absl::Status RocksdbCatalog::LoadCheckpoints() {
 
 absl::StatusOr<Digest> RocksdbCatalog::Commit(
     const v1::CommitCheckpointRequest& request) {
-  HS_ASSIGN_OR_RETURN(const Proposal proposal, Proposal::Check(request));
+  HS_ASSIGN_OR_RETURN(const CommitProposal proposal,
+                      CommitProposal::Check(request));
   MutexLock write_lock(&write_mu_);
   Verdict verdict;
   {
     MutexLock lock(&mu_);
     HS_ASSIGN_OR_RETURN(verdict, JudgeCommit(proposal));
-    if (verdict == Verdict::kNothing) return proposal.digest;
+    if (verdict == Verdict::kNothing) return proposal.weights.digest;
     if (verdict == Verdict::kAll) {
-      CountNeeded(proposal.manifest, +1);
-      if (proposal.resume.has_value()) CountNeeded(*proposal.resume, +1);
+      CountNeeded(proposal.weights.manifest, +1);
+      if (proposal.resume.has_value()) {
+        CountNeeded(proposal.resume->manifest, +1);
+      }
     }
   }
   if (verdict == Verdict::kToken) {
     WriteToken(proposal);
-    return proposal.digest;
+    return proposal.weights.digest;
   }
   absl::Status checked = CheckBlobs(proposal);
   if (checked.ok()) {
-    checked = options_.check_room(proposal.bytes.size() +
-                                  proposal.resume_bytes.size());
+    checked = options_.check_room(
+        proposal.weights.bytes.size() +
+        (proposal.resume.has_value() ? proposal.resume->bytes.size() : 0));
   }
   if (!checked.ok()) {
     MutexLock lock(&mu_);
-    CountNeeded(proposal.manifest, -1);
-    if (proposal.resume.has_value()) CountNeeded(*proposal.resume, -1);
+    CountNeeded(proposal.weights.manifest, -1);
+    if (proposal.resume.has_value()) {
+      CountNeeded(proposal.resume->manifest, -1);
+    }
     return Annotate(checked, proposal.name.ToString());
   }
   WriteCommit(proposal);
-  return proposal.digest;
+  return proposal.weights.digest;
 }
 
 absl::StatusOr<RocksdbCatalog::Verdict> RocksdbCatalog::JudgeCommit(
-    const Proposal& proposal) const {
+    const CommitProposal& proposal) const {
   HS_RETURN_IF_ERROR(CheckCluster(proposal.cluster_id));
   const CheckpointName& name = proposal.name;
   const std::string owner = name.run.ParentString();
   if (references_.owner(owner).deleted()) {
-    return absl::AbortedError(absl::StrCat(
-        name.ToString(), " was not stored: ", owner,
-        " was deleted. Stop this trainer."));
+    return absl::AbortedError(absl::StrCat(name.ToString(),
+                                           " was not stored: ", owner,
+                                           " was deleted. Stop this trainer."));
   }
   const int64_t token = references_.run(name.run).token();
   if (proposal.token < token) {
@@ -268,12 +222,13 @@ absl::StatusOr<RocksdbCatalog::Verdict> RocksdbCatalog::JudgeCommit(
   if (it == entries_.end()) return Verdict::kAll;
   const Record& record = it->second.record;
   const bool beyond_horizon = references_.BeyondHorizon(name);
-  const bool same_weights = record.manifest_digest() == proposal.digest.bytes();
+  const bool same_weights =
+      record.manifest_digest() == proposal.weights.digest.bytes();
   const bool lacks_resume =
       proposal.resume.has_value() && record.resume_digest().empty();
   const bool same_resume =
       !proposal.resume.has_value() ||
-      record.resume_digest() == proposal.resume_digest.bytes() ||
+      record.resume_digest() == proposal.resume->digest.bytes() ||
       (lacks_resume && !beyond_horizon);  // Let go since.
   if (same_weights && same_resume) {
     return proposal.token > token ? Verdict::kToken : Verdict::kNothing;
@@ -288,14 +243,14 @@ absl::StatusOr<RocksdbCatalog::Verdict> RocksdbCatalog::JudgeCommit(
       name.ToString(), " is stored by attempt ", record.attempt(),
       " with manifest ",
       Digest::FromBytes(record.manifest_digest())->ToString(), "; attempt ",
-      proposal.attempt, " has ", proposal.digest.ToString(),
+      proposal.attempt, " has ", proposal.weights.digest.ToString(),
       same_weights ? " and another resume manifest." : "."));
 }
 
-absl::Status RocksdbCatalog::CheckBlobs(const Proposal& proposal) {
-  std::vector<ManifestBlob> blobs = BlobsOf(proposal.manifest);
+absl::Status RocksdbCatalog::CheckBlobs(const CommitProposal& proposal) {
+  std::vector<ManifestBlob> blobs = BlobsOf(proposal.weights.manifest);
   if (proposal.resume.has_value()) {
-    const std::vector<ManifestBlob> more = BlobsOf(*proposal.resume);
+    const std::vector<ManifestBlob> more = BlobsOf(proposal.resume->manifest);
     blobs.insert(blobs.end(), more.begin(), more.end());
   }
   std::vector<Digest> digests;
@@ -320,7 +275,7 @@ absl::Status RocksdbCatalog::CheckBlobs(const Proposal& proposal) {
       ". Upload them, then commit again."));
 }
 
-void RocksdbCatalog::WriteToken(const Proposal& proposal) {
+void RocksdbCatalog::WriteToken(const CommitProposal& proposal) {
   References::Run run;
   {
     MutexLock lock(&mu_);
@@ -335,7 +290,7 @@ void RocksdbCatalog::WriteToken(const Proposal& proposal) {
   references_.SetRun(proposal.name.run, std::move(run));
 }
 
-void RocksdbCatalog::WriteCommit(const Proposal& proposal) {
+void RocksdbCatalog::WriteCommit(const CommitProposal& proposal) {
   std::optional<Record> replaced;
   References::Run run;
   internal::v1::StoreRecord store;
@@ -360,22 +315,23 @@ void RocksdbCatalog::WriteCommit(const Proposal& proposal) {
     }
   }
   Record record;
-  record.set_manifest_digest(std::string(proposal.digest.bytes()));
+  record.set_manifest_digest(std::string(proposal.weights.digest.bytes()));
   record.set_attempt(proposal.attempt);
   record.set_token(proposal.token);
   const absl::Time now = clock_.Now();
   const timespec time = absl::ToTimespec(now);
   record.mutable_commit_time()->set_seconds(time.tv_sec);
   record.mutable_commit_time()->set_nanos(static_cast<int>(time.tv_nsec));
-  *record.mutable_measurement() = proposal.manifest.measurement();
-  record.set_tensor_count(proposal.manifest.tensors_size());
-  record.set_tensor_bytes(TensorBytes(proposal.manifest));
-  batch.Put(CatalogKey(kManifestKey, proposal.digest.bytes()), proposal.bytes);
+  *record.mutable_measurement() = proposal.weights.manifest.measurement();
+  record.set_tensor_count(proposal.weights.manifest.tensors_size());
+  record.set_tensor_bytes(TensorBytes(proposal.weights.manifest));
+  batch.Put(CatalogKey(kManifestKey, proposal.weights.digest.bytes()),
+            proposal.weights.bytes);
   if (proposal.resume.has_value()) {
-    record.set_resume_digest(std::string(proposal.resume_digest.bytes()));
-    record.set_resume_bytes(TensorBytes(*proposal.resume));
-    batch.Put(CatalogKey(kManifestKey, proposal.resume_digest.bytes()),
-              proposal.resume_bytes);
+    record.set_resume_digest(std::string(proposal.resume->digest.bytes()));
+    record.set_resume_bytes(TensorBytes(proposal.resume->manifest));
+    batch.Put(CatalogKey(kManifestKey, proposal.resume->digest.bytes()),
+              proposal.resume->bytes);
   }
   batch.Put(CatalogKey(kCheckpointKey, CheckpointKey(proposal.name)),
             record.SerializeAsString());
@@ -489,8 +445,8 @@ absl::StatusOr<std::vector<HeldManifest>> RocksdbCatalog::Held(
        it != entries_.end() && it->first.run <= scope.last; ++it) {
     for (const bool resume : {false, true}) {
       const Record& record = it->second.record;
-      const auto digest = Digest::FromBytes(
-          resume ? record.resume_digest() : record.manifest_digest());
+      const auto digest = Digest::FromBytes(resume ? record.resume_digest()
+                                                   : record.manifest_digest());
       if (!digest.ok()) continue;  // No resume manifest.
       const ManifestName name{it->first, resume};
       held.push_back({name, *digest, references_.ReasonsFor(name)});
@@ -502,9 +458,8 @@ absl::StatusOr<std::vector<HeldManifest>> RocksdbCatalog::Held(
 absl::StatusOr<v1::Manifest> RocksdbCatalog::ReadManifest(
     const Digest& digest) const {
   std::string bytes;
-  const rocksdb::Status status =
-      db_->Get(rocksdb::ReadOptions(),
-               CatalogKey(kManifestKey, digest.bytes()), &bytes);
+  const rocksdb::Status status = db_->Get(
+      rocksdb::ReadOptions(), CatalogKey(kManifestKey, digest.bytes()), &bytes);
   if (status.IsNotFound()) {
     return absl::NotFoundError(
         absl::StrCat("manifest ", digest.ToString(), " is not stored."));

@@ -22,6 +22,7 @@
 #include "headstart/v1/checkpoint_service.pb.h"
 #include "storage/blob/blob_inventory.h"
 #include "storage/blob/digest.h"
+#include "storage/catalog/commit_proposal.h"
 #include "storage/catalog/references.h"
 
 namespace rocksdb {
@@ -134,8 +135,6 @@ class RocksdbCatalog {
     std::map<std::pair<std::string, int>, v1::Reference> references;
     std::map<std::string, v1::RunHorizon> horizons;
   };
-  // A commit, checked, with what follows from its manifests.
-  struct Proposal;
 
   RocksdbCatalog(RocksdbCatalogOptions options, BlobInventory& blobs,
                  const Clock& clock, std::unique_ptr<rocksdb::DB> db);
@@ -147,12 +146,12 @@ class RocksdbCatalog {
 
   // Commit's steps. What a commit has to write, if it may.
   enum class Verdict { kNothing, kToken, kAll };
-  absl::StatusOr<Verdict> JudgeCommit(const Proposal& proposal) const
+  absl::StatusOr<Verdict> JudgeCommit(const CommitProposal& proposal) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckBlobs(const Proposal& proposal);
-  void WriteToken(const Proposal& proposal)
+  absl::Status CheckBlobs(const CommitProposal& proposal);
+  void WriteToken(const CommitProposal& proposal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
-  void WriteCommit(const Proposal& proposal)
+  void WriteCommit(const CommitProposal& proposal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
   // FailedPrecondition unless the store is this cluster's, or nobody's yet.
@@ -172,9 +171,10 @@ class RocksdbCatalog {
   absl::StatusOr<std::optional<v1::Checkpoint>> FirstAnswer(
       const std::string& request_id, const std::string& request) const;
   // Pins for the reason `why`, or unpins; remembers the answer.
-  absl::StatusOr<v1::Checkpoint> WritePin(
-      const ManifestName& name, const std::optional<std::string>& why,
-      const std::string& request_id, const std::string& request)
+  absl::StatusOr<v1::Checkpoint> WritePin(const ManifestName& name,
+                                          const std::optional<std::string>& why,
+                                          const std::string& request_id,
+                                          const std::string& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
   // Forgets up to a hundred of them; returns how many of each.

@@ -19,12 +19,12 @@
 
 namespace headstart::storage {
 
-inline constexpr char kStoreKey = 's';        // -> StoreRecord
-inline constexpr char kCheckpointKey = 'c';   // name -> CheckpointRecord
-inline constexpr char kManifestKey = 'm';     // digest -> canonical bytes
-inline constexpr char kOwnerKey = 'o';        // owner -> OwnerRecord
-inline constexpr char kRunKey = 'r';          // run -> RunRecord
-inline constexpr char kAnswerKey = 'a';       // request_id -> AnswerRecord
+inline constexpr char kStoreKey = 's';       // -> StoreRecord
+inline constexpr char kCheckpointKey = 'c';  // name -> CheckpointRecord
+inline constexpr char kManifestKey = 'm';    // digest -> canonical bytes
+inline constexpr char kOwnerKey = 'o';       // owner -> OwnerRecord
+inline constexpr char kRunKey = 'r';         // run -> RunRecord
+inline constexpr char kAnswerKey = 'a';      // request_id -> AnswerRecord
 
 inline std::string CatalogKey(char kind, absl::string_view rest = {}) {
   return absl::StrCat(absl::string_view(&kind, 1), rest);

@@ -28,9 +28,9 @@ absl::Status CheckReferences(const v1::SetReferencesRequest& request) {
   }
   const std::string& owner = request.owner();
   if (!StudyName::Parse(owner).ok() && !TrainingName::Parse(owner).ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "owner \"", owner.substr(0, 200),
-        "\": write a study or a training, such as studies/7."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("owner \"", owner.substr(0, 200),
+                     "\": write a study or a training, such as studies/7."));
   }
   for (const v1::Reference& reference : request.references()) {
     HS_RETURN_IF_ERROR(
@@ -112,9 +112,8 @@ absl::Status RocksdbCatalog::AddPart(const v1::SetReferencesRequest& request) {
   }
   if (set.references.size() <= kReferencesMax) return absl::OkStatus();
   partial_sets_.erase(request.owner());
-  return absl::ResourceExhaustedError(
-      absl::StrCat(request.owner(), " wants more than ", kReferencesMax,
-                   " references."));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      request.owner(), " wants more than ", kReferencesMax, " references."));
 }
 
 void RocksdbCatalog::WriteReferences(const v1::SetReferencesRequest& request,
@@ -139,7 +138,8 @@ void RocksdbCatalog::WriteReferences(const v1::SetReferencesRequest& request,
     changes = old.SerializeAsString() != record.SerializeAsString();
     for (const auto& list : {old.references(), record.references()}) {
       for (const v1::Reference& reference : list) {
-        affected.insert(ManifestName::Parse(reference.checkpoint())->checkpoint);
+        affected.insert(
+            ManifestName::Parse(reference.checkpoint())->checkpoint);
       }
     }
     for (const auto& [text, horizon] : set.horizons) {
@@ -257,9 +257,9 @@ absl::StatusOr<std::optional<v1::Checkpoint>> RocksdbCatalog::FirstAnswer(
     const std::string& request_id, const std::string& request) const {
   if (request_id.empty()) return std::optional<v1::Checkpoint>();
   if (request_id.size() > kRequestIdLengthMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "request_id: at most ", kRequestIdLengthMax, " characters, got ",
-        request_id.size(), "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("request_id: at most ", kRequestIdLengthMax,
+                     " characters, got ", request_id.size(), "."));
   }
   std::string value;
   const rocksdb::Status status = db_->Get(
@@ -306,8 +306,8 @@ absl::StatusOr<v1::Checkpoint> RocksdbCatalog::WritePin(
     Refresh(name.checkpoint);
     ++version_;
     if (!request_id.empty()) {
-      remembered.set_number(
-          answers_.empty() ? 1 : answers_.rbegin()->first + 1);
+      remembered.set_number(answers_.empty() ? 1
+                                             : answers_.rbegin()->first + 1);
       answers_[remembered.number()] = request_id;
       while (answers_.size() > kAnswersMax) {
         dropped.push_back(answers_.begin()->second);

@@ -57,8 +57,8 @@ uint32_t ExtendCrc(uint32_t crc, absl::string_view bytes) {
   // ISA-L takes no const pointer, but does not write, and an int for the size.
   while (!bytes.empty()) {
     const absl::string_view part = bytes.substr(0, size_t{1} << 30);
-    auto* data = reinterpret_cast<unsigned char*>(
-        const_cast<char*>(part.data()));
+    auto* data =
+        reinterpret_cast<unsigned char*>(const_cast<char*>(part.data()));
     crc = crc32_iscsi(data, static_cast<int>(part.size()), crc);
     bytes.remove_prefix(part.size());
   }
@@ -79,8 +79,8 @@ absl::StatusOr<std::string> ReadAt(int file, int64_t offset, int64_t size,
         pread(file, bytes.data() + done, size - done, offset + done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      return absl::DataLossError(absl::StrCat(
-          path, " at ", offset + done, ": ", std::strerror(errno)));
+      return absl::DataLossError(absl::StrCat(path, " at ", offset + done, ": ",
+                                              std::strerror(errno)));
     }
     if (count == 0) break;
     done += count;
@@ -113,26 +113,25 @@ absl::StatusOr<RecordAndBlob> ReadRecord(int file, int64_t file_size,
   read.record.header = *parsed;
   // Before memory is taken for what a damaged header may claim.
   if (parsed->stored_size > file_size - offset - kRecordHeaderBytes) {
-    return absl::DataLossError(absl::StrCat(
-        where, ": the file ends before the ", parsed->stored_size,
-        " bytes of this record do."));
+    return absl::DataLossError(
+        absl::StrCat(where, ": the file ends before the ", parsed->stored_size,
+                     " bytes of this record do."));
   }
   HS_ASSIGN_OR_RETURN(
       std::string stored,
       ReadAt(file, offset + kRecordHeaderBytes, parsed->stored_size, path));
   if (Crc32c(stored) != parsed->crc32c) {
-    return absl::DataLossError(
-        absl::StrCat(where, ": the checksum of ", parsed->stored_size,
-                     " stored bytes differs."));
+    return absl::DataLossError(absl::StrCat(where, ": the checksum of ",
+                                            parsed->stored_size,
+                                            " stored bytes differs."));
   }
   read.record.stored = absl::Cord(std::move(stored));
   auto raw = Decode(parsed->codec, read.record.stored, parsed->raw_size);
   HS_RETURN_IF_ERROR(Annotate(raw.status(), where));
   read.raw = *std::move(raw);
   if (Digest::Of(read.raw) != parsed->digest) {
-    return absl::DataLossError(
-        absl::StrCat(where, ": the digest of ", parsed->raw_size,
-                     " bytes differs."));
+    return absl::DataLossError(absl::StrCat(
+        where, ": the digest of ", parsed->raw_size, " bytes differs."));
   }
   return read;
 }
@@ -222,9 +221,9 @@ absl::StatusOr<RecordHeader> ParseRecordHeader(absl::string_view bytes) {
   }
   if (header.raw_size < 0 || header.raw_size > kBlobBytesMax ||
       header.stored_size < 0 || header.stored_size > header.raw_size) {
-    return absl::DataLossError(
-        absl::StrCat("a record of ", header.raw_size, " bytes stored as ",
-                     header.stored_size, " cannot be."));
+    return absl::DataLossError(absl::StrCat("a record of ", header.raw_size,
+                                            " bytes stored as ",
+                                            header.stored_size, " cannot be."));
   }
   return header;
 }
@@ -282,8 +281,7 @@ absl::StatusOr<std::unique_ptr<PackWriter>> PackWriter::Create(
   const int file =
       open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (file < 0) return ErrnoStatus(errno, absl::StrCat("creating ", path));
-  std::unique_ptr<PackWriter> writer(
-      new PackWriter(path, pack, file, 0, sync));
+  std::unique_ptr<PackWriter> writer(new PackWriter(path, pack, file, 0, sync));
   const absl::Status written =
       writer->Append(absl::Cord(EncodePackHeader(pack)));
   if (!written.ok()) {
@@ -311,7 +309,10 @@ absl::StatusOr<std::unique_ptr<PackWriter>> PackWriter::Open(
 
 PackWriter::PackWriter(std::string path, int64_t pack, int file, int64_t end,
                        const SyncFunction& sync)
-    : path_(std::move(path)), pack_(pack), file_(file), end_(end),
+    : path_(std::move(path)),
+      pack_(pack),
+      file_(file),
+      end_(end),
       sync_(sync) {}
 
 PackWriter::~PackWriter() { close(file_); }

@@ -23,11 +23,11 @@ inline constexpr int64_t kRecordHeaderBytes = 64;
 
 // What stands in front of a record's bytes.
 struct RecordHeader {
-  Digest digest;           // Of the raw bytes.
-  int64_t raw_size = 0;    // 0 to kBlobBytesMax.
-  int64_t stored_size = 0; // Bytes that follow the header.
+  Digest digest;            // Of the raw bytes.
+  int64_t raw_size = 0;     // 0 to kBlobBytesMax.
+  int64_t stored_size = 0;  // Bytes that follow the header.
   Codec codec = Codec::kNone;
-  uint32_t crc32c = 0;     // Of the bytes that follow.
+  uint32_t crc32c = 0;  // Of the bytes that follow.
 };
 
 // CRC-32C (Castagnoli), as in iSCSI and most storage formats.

@@ -31,9 +31,8 @@ int64_t RecordBytes(const BlobLocation& location) {
 absl::StatusOr<std::unique_ptr<PackStore>> PackStore::Open(
     PackStoreOptions options, const Clock& clock) {
   HS_RETURN_IF_ERROR(MakeFolders(absl::StrCat(options.folder, "/packs")));
-  HS_ASSIGN_OR_RETURN(
-      auto index,
-      RocksdbPackIndex::Open(absl::StrCat(options.folder, "/index")));
+  HS_ASSIGN_OR_RETURN(auto index, RocksdbPackIndex::Open(
+                                      absl::StrCat(options.folder, "/index")));
   std::unique_ptr<PackStore> store(
       new PackStore(std::move(options), clock, std::move(index)));
   MutexLock lock(&store->write_mu_);
@@ -83,12 +82,12 @@ absl::StatusOr<absl::Cord> PackStore::Get(const Digest& digest) const {
   while (true) {
     HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digest));
     if (!location.has_value()) break;
-    auto read = ReadRecord(PackPath(PacksFolder(), location->pack),
-                           location->offset);
+    auto read =
+        ReadRecord(PackPath(PacksFolder(), location->pack), location->offset);
     if (read.ok() && read->record.header.digest != digest) {
-      read = absl::DataLossError(
-          absl::StrCat("pack ", location->pack, " at ", location->offset,
-                       " holds another blob."));
+      read = absl::DataLossError(absl::StrCat("pack ", location->pack, " at ",
+                                              location->offset,
+                                              " holds another blob."));
     }
     if (read.ok()) return std::move(read->raw);
     if (!absl::IsDataLoss(read.status()) && !absl::IsNotFound(read.status())) {
@@ -183,8 +182,8 @@ absl::Status PackStore::WriteRecords(absl::Span<const Write> writes,
   for (const Write& write : writes) {
     const Digest& digest = write.record->header.digest;
     HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digest));
-    const bool wanted = write.from != nullptr ? location == *write.from
-                                              : !location.has_value();
+    const bool wanted =
+        write.from != nullptr ? location == *write.from : !location.has_value();
     if (!wanted || !seen.insert(digest).second) continue;
     chosen.push_back(write);
     bytes += write.record->bytes();
@@ -281,9 +280,8 @@ absl::StatusOr<int64_t> PackStore::Remove(absl::Span<const Digest> digests,
   {
     MutexLock lock(&mu_);
     if (open_time_ >= cutoff) return 0;
-    absl::erase_if(touched_, [&](const auto& item) {
-      return item.second < cutoff;
-    });
+    absl::erase_if(touched_,
+                   [&](const auto& item) { return item.second < cutoff; });
     for (const Digest& digest : digests) {
       if (touched_.contains(digest)) continue;
       batch.removed.push_back(digest);
@@ -413,8 +411,8 @@ absl::Status PackStore::Recover() {
   {
     MutexLock lock(&mu_);
     for (const auto& [pack, end] : ends) packs_[pack].bytes = end;
-    HS_RETURN_IF_ERROR(index_->ForEach(
-        [&](const Digest&, const BlobLocation& location) {
+    HS_RETURN_IF_ERROR(
+        index_->ForEach([&](const Digest&, const BlobLocation& location) {
           mu_.AssertHeld();
           packs_[location.pack].live_bytes += RecordBytes(location);
         }));
@@ -503,14 +501,14 @@ absl::Status PackStore::RecoverPack(int64_t pack, int64_t indexed_end) {
                   }));
   HS_RETURN_IF_ERROR(found);
   if (end < size) {
-    HS_LOG(kWarning, "torn end of a pack cut off pack={} bytes={} kept_bytes={}",
-           pack, size, end);
+    HS_LOG(kWarning,
+           "torn end of a pack cut off pack={} bytes={} kept_bytes={}", pack,
+           size, end);
     std::filesystem::resize_file(path, end, error);
     if (error) return ErrnoStatus(error.value(), "cutting its torn end");
   }
   HS_ASSIGN_OR_RETURN(
-      auto writer,
-      PackWriter::Open(PacksFolder(), pack, end, options_.sync));
+      auto writer, PackWriter::Open(PacksFolder(), pack, end, options_.sync));
   if (end != indexed_end) {
     // A process that was killed may have left them unsynced.
     writer->Sync();

@@ -152,8 +152,7 @@ class PackStore final : public BlobStore, public BlobInventory {
 
   // Rewrite's steps.
   absl::Status MoveRecords(
-      int64_t pack,
-      absl::Span<const std::pair<Digest, BlobLocation>> records);
+      int64_t pack, absl::Span<const std::pair<Digest, BlobLocation>> records);
   absl::Status DeletePack(int64_t pack)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 

@@ -23,7 +23,8 @@ constexpr absl::Duration kGrace = absl::Minutes(10);
 
 class PackHarness final : public BlobStoreHarness {
  public:
-  PackHarness() : store_(*PackStore::Open({.folder = folder_.path()}, clock_)) {}
+  PackHarness()
+      : store_(*PackStore::Open({.folder = folder_.path()}, clock_)) {}
   BlobStore& store() override { return *store_; }
 
  private:
@@ -69,7 +70,9 @@ class PackStoreTest : public testing::Test {
     EXPECT_TRUE(found.contains(digest));
     return found[digest];
   }
-  void Put(const Blob& blob) { ASSERT_OK(store_->Put(blob.digest, blob.bytes)); }
+  void Put(const Blob& blob) {
+    ASSERT_OK(store_->Put(blob.digest, blob.bytes));
+  }
 
   // Flips a bit of the file at `offset`.
   static void Damage(const std::string& path, int64_t offset) {
@@ -214,8 +217,7 @@ TEST_F(PackStoreTest, LosesNothingAcknowledgedWhenUnsyncedBytesAreDropped) {
   options_.sync = [&](int file) {
     const std::string path =
         std::filesystem::read_symlink(absl::StrCat("/proc/self/fd/", file));
-    synced[path] =
-        static_cast<int64_t>(std::filesystem::file_size(path));
+    synced[path] = static_cast<int64_t>(std::filesystem::file_size(path));
     return fdatasync(file);
   };
   Reopen();

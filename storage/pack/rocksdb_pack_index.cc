@@ -55,8 +55,8 @@ absl::Status Visit(
   rocksdb::ReadOptions options;
   options.fill_cache = false;  // A walk must not push out what commits need.
   const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(options));
-  for (it->Seek(std::string(1, kind));
-       it->Valid() && it->key()[0] == kind; it->Next()) {
+  for (it->Seek(std::string(1, kind)); it->Valid() && it->key()[0] == kind;
+       it->Next()) {
     const absl::string_view key(it->key().data(), it->key().size());
     const absl::string_view value(it->value().data(), it->value().size());
     HS_RETURN_IF_ERROR(visit(key.substr(1), value));
@@ -69,8 +69,7 @@ absl::Status Visit(
 absl::StatusOr<std::unique_ptr<RocksdbPackIndex>> RocksdbPackIndex::Open(
     const std::string& folder) {
   HS_ASSIGN_OR_RETURN(auto db, OpenRocksdb(folder));
-  return std::unique_ptr<RocksdbPackIndex>(
-      new RocksdbPackIndex(std::move(db)));
+  return std::unique_ptr<RocksdbPackIndex>(new RocksdbPackIndex(std::move(db)));
 }
 
 RocksdbPackIndex::RocksdbPackIndex(std::unique_ptr<rocksdb::DB> db)
@@ -80,8 +79,7 @@ RocksdbPackIndex::~RocksdbPackIndex() = default;
 
 absl::StatusOr<std::optional<BlobLocation>> RocksdbPackIndex::Find(
     const Digest& digest) const {
-  HS_ASSIGN_OR_RETURN(const auto value,
-                      Read(*db_, Key(kBlob, digest.bytes())));
+  HS_ASSIGN_OR_RETURN(const auto value, Read(*db_, Key(kBlob, digest.bytes())));
   if (!value.has_value()) return std::optional<BlobLocation>();
   HS_ASSIGN_OR_RETURN(const BlobLocation location, DecodeLocation(*value));
   return std::optional<BlobLocation>(location);
@@ -94,21 +92,19 @@ absl::StatusOr<std::optional<std::string>> RocksdbPackIndex::FindQuarantined(
 
 absl::Status RocksdbPackIndex::ForEach(
     absl::FunctionRef<void(const Digest&, const BlobLocation&)> visit) const {
-  return Visit(*db_, kBlob,
-               [&](absl::string_view key, absl::string_view value) {
-                 HS_ASSIGN_OR_RETURN(const Digest digest,
-                                     Digest::FromBytes(key));
-                 HS_ASSIGN_OR_RETURN(const BlobLocation location,
-                                     DecodeLocation(value));
-                 visit(digest, location);
-                 return absl::OkStatus();
-               });
+  return Visit(
+      *db_, kBlob, [&](absl::string_view key, absl::string_view value) {
+        HS_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(key));
+        HS_ASSIGN_OR_RETURN(const BlobLocation location, DecodeLocation(value));
+        visit(digest, location);
+        return absl::OkStatus();
+      });
 }
 
 absl::StatusOr<std::map<int64_t, int64_t>> RocksdbPackIndex::PackEnds() const {
   std::map<int64_t, int64_t> ends;
-  HS_RETURN_IF_ERROR(Visit(
-      *db_, kPack, [&](absl::string_view key, absl::string_view value) {
+  HS_RETURN_IF_ERROR(
+      Visit(*db_, kPack, [&](absl::string_view key, absl::string_view value) {
         if (key.size() != 8 || value.size() != 8) {
           return absl::DataLossError("the pack index holds a damaged entry.");
         }

@@ -26,9 +26,9 @@ RetentionLoop::RetentionLoop(const Parts& parts, std::string folder,
       interval_(std::clamp(grace / 4, kIntervalMin, kIntervalMax)),
       checkpoints_(parts.telemetry.AddGauge("headstart_storage_checkpoints",
                                             "Checkpoints that are stored")),
-      dead_bytes_(parts.telemetry.AddGauge(
-          "headstart_storage_dead_bytes",
-          "Bytes in packs that no checkpoint needs")),
+      dead_bytes_(
+          parts.telemetry.AddGauge("headstart_storage_dead_bytes",
+                                   "Bytes in packs that no checkpoint needs")),
       free_bytes_(parts.telemetry.AddGauge(
           "headstart_storage_free_bytes",
           "Free bytes of the file system that packs are on")),
@@ -52,8 +52,7 @@ RetentionLoop::RetentionLoop(const Parts& parts, std::string folder,
         "headstart_checkpoint_bytes",
         "Blob bytes that are kept for a reason; a blob kept for several "
         "counts in each",
-        {{"reason",
-          absl::AsciiStrToLower(v1::ReferenceReason_Name(reason))}});
+        {{"reason", absl::AsciiStrToLower(v1::ReferenceReason_Name(reason))}});
   }
   SetGauges();
   thread_ = std::thread([this] { Run(); });
@@ -83,11 +82,10 @@ void RetentionLoop::CollectAndCompact() {
   forgotten_.Increment(static_cast<double>(collected->checkpoints_forgotten));
   last_success_seconds_.Set(
       static_cast<double>(absl::ToUnixSeconds(parts_.clock.Now())));
-  const auto compacted = parts_.compactor.Compact(
-      {}, [&](const Compacted&) {
-        return stop_.stopped() ? absl::CancelledError("storage stops")
-                               : absl::OkStatus();
-      });
+  const auto compacted = parts_.compactor.Compact({}, [&](const Compacted&) {
+    return stop_.stopped() ? absl::CancelledError("storage stops")
+                           : absl::OkStatus();
+  });
   if (compacted.ok()) {
     freed_bytes_.Increment(static_cast<double>(compacted->freed_bytes));
   } else if (!absl::IsCancelled(compacted.status())) {
@@ -108,10 +106,9 @@ void RetentionLoop::SetGauges() {
   pack_bytes_.Set(static_cast<double>(usage->pack_bytes()));
   for (const auto& [reason, gauge] : checkpoint_bytes_) {
     const auto& sums = usage->by_reason();
-    const auto it =
-        std::find_if(sums.begin(), sums.end(), [reason = reason](const auto& s) {
-          return s.reason() == reason;
-        });
+    const auto it = std::find_if(
+        sums.begin(), sums.end(),
+        [reason = reason](const auto& s) { return s.reason() == reason; });
     gauge->Set(it == sums.end() ? 0 : static_cast<double>(it->bytes()));
   }
 }

@@ -81,16 +81,14 @@ class RetentionTest : public testing::Test {
     return *compacted;
   }
   v1::GetUsageResponse Usage(const std::string& parent = "") {
-    const auto usage =
-        ComputeUsage(*catalog_, *packs_, folder_.path(), parent);
+    const auto usage = ComputeUsage(*catalog_, *packs_, folder_.path(), parent);
     EXPECT_OK(usage);
     return *usage;
   }
   v1::VerifyStorageResponse VerifyAll() {
-    const auto result =
-        Verify(*catalog_, *packs_, [](const v1::VerifyStorageResponse&) {
-          return absl::OkStatus();
-        });
+    const auto result = Verify(
+        *catalog_, *packs_, *packs_,
+        [](const v1::VerifyStorageResponse&) { return absl::OkStatus(); });
     EXPECT_OK(result);
     return *result;
   }
@@ -219,8 +217,8 @@ TEST_F(RetentionTest, FreesTheRoomOfDeadRecords) {
 
   const Compacted compacted = Compact({.active_too = true});
 
-  EXPECT_EQ(compacted.freed_bytes, before - PackBytesOnDisk() +
-                                       kPackHeaderBytes);  // One new pack.
+  EXPECT_EQ(compacted.freed_bytes,
+            before - PackBytesOnDisk() + kPackHeaderBytes);  // One new pack.
   EXPECT_EQ(PackBytesOnDisk(),
             kPackHeaderBytes + 2 * (8192 + kRecordHeaderBytes));
   EXPECT_EQ(Usage().dead_bytes(), 0);
@@ -287,10 +285,11 @@ TEST_F(RetentionTest, CountsWhatIsKeptByReason) {
   TestEpoch second = MakeEpoch(kRun, 1, 1);
   ASSERT_OK(Commit(second));
   ASSERT_OK(Commit(MakeEpoch("studies/2/trials/1", 0, 7)));
-  v1::SetReferencesRequest request = MakeReferences(
-      "studies/1", 1,
-      {{Name(0), v1::BEST_TRIAL}, {Name(1), v1::BEST_TRIAL},
-       {Name(1), v1::PROMOTABLE}});
+  v1::SetReferencesRequest request =
+      MakeReferences("studies/1", 1,
+                     {{Name(0), v1::BEST_TRIAL},
+                      {Name(1), v1::BEST_TRIAL},
+                      {Name(1), v1::PROMOTABLE}});
   AddHorizon(request, kRun, 1);
   ASSERT_OK(catalog_->SetReferences(request));
 
@@ -303,11 +302,10 @@ TEST_F(RetentionTest, CountsWhatIsKeptByReason) {
   for (const auto& entry : usage.by_reason()) {
     by_reason[entry.reason()] = {entry.bytes(), entry.checkpoint_count()};
   }
-  EXPECT_THAT(by_reason,
-              ElementsAre(testing::Pair(v1::BEST_TRIAL,
-                                        std::make_pair(8192, 2)),
-                          testing::Pair(v1::PROMOTABLE,
-                                        std::make_pair(8192, 1))));
+  EXPECT_THAT(
+      by_reason,
+      ElementsAre(testing::Pair(v1::BEST_TRIAL, std::make_pair(8192, 2)),
+                  testing::Pair(v1::PROMOTABLE, std::make_pair(8192, 1))));
   EXPECT_EQ(usage.pack_bytes(), PackBytesOnDisk());
   EXPECT_EQ(usage.dead_bytes(), 0);
   EXPECT_GT(usage.free_bytes(), 0);
@@ -341,18 +339,18 @@ TEST_F(RetentionTest, VerifyTellsHowFarItIs) {
     ASSERT_OK(Commit(MakeEpoch(kRun, epoch, epoch)));
   }
   std::vector<int64_t> checked;
-  ASSERT_OK_AND_ASSIGN(
-      const v1::VerifyStorageResponse result,
-      Verify(*catalog_, *packs_, [&](const v1::VerifyStorageResponse& now) {
-        EXPECT_EQ(now.total_bytes(), 6 * 8192);
-        EXPECT_FALSE(now.done());
-        checked.push_back(now.checked_bytes());
-        return absl::OkStatus();
-      }));
+  ASSERT_OK_AND_ASSIGN(const v1::VerifyStorageResponse result,
+                       Verify(*catalog_, *packs_, *packs_,
+                              [&](const v1::VerifyStorageResponse& now) {
+                                EXPECT_EQ(now.total_bytes(), 6 * 8192);
+                                EXPECT_FALSE(now.done());
+                                checked.push_back(now.checked_bytes());
+                                return absl::OkStatus();
+                              }));
   EXPECT_THAT(checked, ElementsAre(0));  // Too little for another message.
   EXPECT_EQ(result.checked_bytes(), result.total_bytes());
 
-  EXPECT_THAT(Verify(*catalog_, *packs_,
+  EXPECT_THAT(Verify(*catalog_, *packs_, *packs_,
                      [](const v1::VerifyStorageResponse&) {
                        return absl::CancelledError("gone");
                      }),
@@ -369,9 +367,9 @@ TEST_F(RetentionTest, TheLoopCollectsCompactsAndShowsIt) {
   const auto has = [&](const std::string& line) {
     return testing::Matches(testing::HasSubstr(line + "\n"))(telemetry.Text());
   };
-  RetentionLoop loop({*catalog_, *packs_, *collector_, *compactor_, telemetry,
-                      clock_},
-                     folder_.path(), kGrace);
+  RetentionLoop loop(
+      {*catalog_, *packs_, *collector_, *compactor_, telemetry, clock_},
+      folder_.path(), kGrace);
   EXPECT_TRUE(has("headstart_storage_checkpoints 20"));
   EXPECT_TRUE(has("headstart_checkpoint_bytes{reason=\"pinned\"} 0"));
 

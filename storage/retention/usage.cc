@@ -65,9 +65,10 @@ absl::Status AddCheckpoints(const RocksdbCatalog& catalog,
 
 }  // namespace
 
-absl::StatusOr<v1::GetUsageResponse> ComputeUsage(
-    const RocksdbCatalog& catalog, const PackStore& blobs,
-    const std::string& folder, absl::string_view parent) {
+absl::StatusOr<v1::GetUsageResponse> ComputeUsage(const RocksdbCatalog& catalog,
+                                                  const PackStore& blobs,
+                                                  const std::string& folder,
+                                                  absl::string_view parent) {
   v1::GetUsageResponse usage;
   HS_RETURN_IF_ERROR(AddCheckpoints(catalog, parent, usage));
   int64_t record_bytes = 0;

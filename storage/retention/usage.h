@@ -12,8 +12,9 @@
 namespace headstart::storage {
 
 // Fills in all of GetUsageResponse. Reads every manifest below `parent`.
-absl::StatusOr<v1::GetUsageResponse> ComputeUsage(
-    const RocksdbCatalog& catalog, const PackStore& blobs,
-    const std::string& folder, absl::string_view parent);
+absl::StatusOr<v1::GetUsageResponse> ComputeUsage(const RocksdbCatalog& catalog,
+                                                  const PackStore& blobs,
+                                                  const std::string& folder,
+                                                  absl::string_view parent);
 
 }  // namespace headstart::storage

@@ -24,7 +24,7 @@ void AddDamage(const ManifestName& checkpoint, const std::string& tensor,
 // Adds the damage of one manifest's tensors, given what is known of the blobs
 // that were read.
 void CheckTensors(const HeldManifest& held, const v1::Manifest& manifest,
-                  const PackStore& blobs,
+                  const BlobStore& blobs,
                   absl::flat_hash_map<Digest, absl::Status>& known,
                   v1::VerifyStorageResponse& result) {
   for (const v1::Tensor& tensor : manifest.tensors()) {
@@ -43,12 +43,13 @@ void CheckTensors(const HeldManifest& held, const v1::Manifest& manifest,
 }  // namespace
 
 absl::StatusOr<v1::VerifyStorageResponse> Verify(
-    const RocksdbCatalog& catalog, const PackStore& blobs,
+    const RocksdbCatalog& catalog, const PackStore& packs,
+    const BlobStore& blobs,
     absl::FunctionRef<absl::Status(const v1::VerifyStorageResponse&)>
         progress) {
   v1::VerifyStorageResponse result;
   std::vector<std::pair<Digest, int64_t>> listed;
-  HS_RETURN_IF_ERROR(blobs.ForEachBlob(
+  HS_RETURN_IF_ERROR(packs.ForEachBlob(
       [&](const Digest& digest, const BlobLocation& location) {
         listed.push_back({digest, location.raw_size});
         result.set_total_bytes(result.total_bytes() + location.raw_size);

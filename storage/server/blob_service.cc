@@ -23,9 +23,9 @@ constexpr int64_t kGroupBytes = int64_t{16} << 20;
 absl::StatusOr<std::vector<Digest>> ParseDigests(
     const google::protobuf::RepeatedPtrField<std::string>& list) {
   if (list.size() > kDigestsMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "digests: at most ", kDigestsMax, " in one call, got ", list.size(),
-        "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("digests: at most ", kDigestsMax, " in one call, got ",
+                     list.size(), "."));
   }
   std::vector<Digest> digests;
   digests.reserve(list.size());
@@ -43,9 +43,9 @@ class Upload {
 
   absl::Status Add(v1::UploadBlobsRequest& part) {
     if (static_cast<int64_t>(part.data().size()) > kPartBytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "a part has ", part.data().size(), " bytes; at most ", kPartBytes,
-          "."));
+      return absl::InvalidArgumentError(
+          absl::StrCat("a part has ", part.data().size(), " bytes; at most ",
+                       kPartBytes, "."));
     }
     if (!part.digest().empty()) HS_RETURN_IF_ERROR(Begin(part));
     const int64_t missing =
@@ -78,14 +78,15 @@ class Upload {
  private:
   absl::Status Begin(const v1::UploadBlobsRequest& part) {
     if (in_blob_) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "blob ", blob_.digest.ToString(), " is not complete, and another "
-          "begins."));
+      return absl::InvalidArgumentError(
+          absl::StrCat("blob ", blob_.digest.ToString(),
+                       " is not complete, and another "
+                       "begins."));
     }
     if (part.total_bytes() < 0 || part.total_bytes() > kBlobBytesMax) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("total_bytes: 0 to ", kBlobBytesMax, ", got ",
-                       part.total_bytes(), "."));
+      return absl::InvalidArgumentError(absl::StrCat("total_bytes: 0 to ",
+                                                     kBlobBytesMax, ", got ",
+                                                     part.total_bytes(), "."));
     }
     HS_ASSIGN_OR_RETURN(blob_.digest, Digest::FromBytes(part.digest()));
     total_bytes_ = part.total_bytes();

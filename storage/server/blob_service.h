@@ -18,18 +18,18 @@ class BlobService final : public v1::BlobService::Service {
   BlobService(BlobStore& blobs, RocksdbCatalog& catalog)
       : blobs_(blobs), catalog_(catalog) {}
 
-  grpc::Status FindMissingBlobs(grpc::ServerContext* context,
-                                const v1::FindMissingBlobsRequest* request,
-                                v1::FindMissingBlobsResponse* response) override;
+  grpc::Status FindMissingBlobs(
+      grpc::ServerContext* context, const v1::FindMissingBlobsRequest* request,
+      v1::FindMissingBlobsResponse* response) override;
   grpc::Status UploadBlobs(grpc::ServerContext* context,
                            grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                            v1::UploadBlobsResponse* response) override;
   grpc::Status DownloadBlobs(
       grpc::ServerContext* context, const v1::DownloadBlobsRequest* request,
       grpc::ServerWriter<v1::DownloadBlobsResponse>* writer) override;
-  grpc::Status CommitCheckpoint(grpc::ServerContext* context,
-                                const v1::CommitCheckpointRequest* request,
-                                v1::CommitCheckpointResponse* response) override;
+  grpc::Status CommitCheckpoint(
+      grpc::ServerContext* context, const v1::CommitCheckpointRequest* request,
+      v1::CommitCheckpointResponse* response) override;
   grpc::Status GetManifests(grpc::ServerContext* context,
                             const v1::GetManifestsRequest* request,
                             v1::GetManifestsResponse* response) override;

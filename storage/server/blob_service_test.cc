@@ -53,8 +53,7 @@ class BlobServiceTest : public testing::Test {
                       v1::UploadBlobsResponse* response = nullptr) {
     v1::UploadBlobsResponse ignored;
     grpc::ClientContext context;
-    auto writer =
-        stub_->UploadBlobs(&context, response ? response : &ignored);
+    auto writer = stub_->UploadBlobs(&context, response ? response : &ignored);
     for (const auto& part : parts) {
       if (!writer->Write(part)) break;
     }
@@ -118,9 +117,9 @@ TEST_F(BlobServiceTest, RefusesTooManyDigestsAtOnce) {
   grpc::ClientContext context;
   v1::FindMissingBlobsResponse response;
 
-  EXPECT_THAT(FromGrpcStatus(
-                  stub_->FindMissingBlobs(&context, request, &response)),
-              StatusIs(StatusCode::kInvalidArgument, "at most 10000"));
+  EXPECT_THAT(
+      FromGrpcStatus(stub_->FindMissingBlobs(&context, request, &response)),
+      StatusIs(StatusCode::kInvalidArgument, "at most 10000"));
 }
 
 TEST_F(BlobServiceTest, CommitsWhatWasUploaded) {

@@ -103,13 +103,13 @@ absl::StatusOr<std::string> MakeHeader(
   const v1::Manifest& manifest = checkpoint.manifest();
   HS_ASSIGN_OR_RETURN(const Digest digest,
                       Digest::FromBytes(checkpoint.manifest_digest()));
-  return MakeSafetensorsHeader(
-      laid_out, {{"epoch", absl::StrCat(manifest.epoch())},
-                 {"format", "pt"},
-                 {"input_transform", manifest.input_transform()},
-                 {"manifest_digest", digest.ToString()},
-                 {"model", manifest.model()},
-                 {"run", manifest.run()}});
+  return MakeSafetensorsHeader(laid_out,
+                               {{"epoch", absl::StrCat(manifest.epoch())},
+                                {"format", "pt"},
+                                {"input_transform", manifest.input_transform()},
+                                {"manifest_digest", digest.ToString()},
+                                {"model", manifest.model()},
+                                {"run", manifest.run()}});
 }
 
 }  // namespace
@@ -152,8 +152,8 @@ absl::Status Download(
       auto read = blobs.Get(digest);
       if (!read.ok()) {
         return absl::DataLossError(absl::StrCat(
-            request.name(), ": tensor ", tensor->name(), " cannot be read: ",
-            read.status().message(),
+            request.name(), ": tensor ", tensor->name(),
+            " cannot be read: ", read.status().message(),
             OtherEpochs(catalog, checkpoint.run(), tensor->digest())));
       }
       data = *std::move(read);

@@ -33,8 +33,9 @@ class DownloadTest : public testing::Test {
     return made;
   }
 
-  absl::StatusOr<std::string> Fetch(const v1::DownloadCheckpointRequest& request,
-                                    int64_t* total_bytes = nullptr) {
+  absl::StatusOr<std::string> Fetch(
+      const v1::DownloadCheckpointRequest& request,
+      int64_t* total_bytes = nullptr) {
     grpc::ClientContext context;
     auto reader = stub_->DownloadCheckpoint(&context, request);
     std::string file;
@@ -51,7 +52,8 @@ class DownloadTest : public testing::Test {
     if (!status.ok()) return status;
     return file;
   }
-  static v1::DownloadCheckpointRequest Request(const std::string& name = kName) {
+  static v1::DownloadCheckpointRequest Request(
+      const std::string& name = kName) {
     v1::DownloadCheckpointRequest request;
     request.set_name(name);
     return request;
@@ -105,8 +107,7 @@ TEST_F(DownloadTest, GoesOnFromAnyOffset) {
     v1::DownloadCheckpointRequest request = Request();
     request.set_offset_bytes(offset);
     int64_t total_bytes = 0;
-    EXPECT_THAT(Fetch(request, &total_bytes),
-                IsOkAndHolds(file.substr(offset)))
+    EXPECT_THAT(Fetch(request, &total_bytes), IsOkAndHolds(file.substr(offset)))
         << offset;
     EXPECT_EQ(total_bytes, size);
   }

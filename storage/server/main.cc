@@ -91,9 +91,9 @@ absl::Status Serve(const Options& options, ShutdownSignal& shutdown) {
 
   HS_ASSIGN_OR_RETURN(
       const auto packs,
-      PackStore::Open({.folder = folder,
-                       .free_bytes_floor = options.free_bytes_floor},
-                      clock));
+      PackStore::Open(
+          {.folder = folder, .free_bytes_floor = options.free_bytes_floor},
+          clock));
   HS_ASSIGN_OR_RETURN(
       const auto catalog,
       RocksdbCatalog::Open(
@@ -104,21 +104,22 @@ absl::Status Serve(const Options& options, ShutdownSignal& shutdown) {
   MeteredBlobStore blobs(*packs, telemetry);
   Collector collector(*catalog, *packs, clock, options.grace_period);
   Compactor compactor(*packs);
-  RetentionLoop retention({*catalog, *packs, collector, compactor, telemetry,
-                           clock},
-                          folder, options.grace_period);
+  RetentionLoop retention(
+      {*catalog, *packs, collector, compactor, telemetry, clock}, folder,
+      options.grace_period);
 
   BlobService blob_service(blobs, *catalog);
   CheckpointService checkpoint_service(*catalog, blobs, *packs, folder);
   ReferenceService reference_service(*catalog);
-  StorageAdminService admin_service(*catalog, *packs, collector, compactor);
+  StorageAdminService admin_service(*catalog, *packs, blobs, collector,
+                                    compactor);
   const auto endpoint_file = [&](absl::string_view name) {
-    return options.endpoints.empty() ? ""
-                                     : absl::StrCat(options.endpoints, "/",
-                                                    name);
+    return options.endpoints.empty()
+               ? ""
+               : absl::StrCat(options.endpoints, "/", name);
   };
-  HS_RETURN_IF_ERROR(
-      telemetry.Serve(options.metrics_listen, endpoint_file("metrics-storage")));
+  HS_RETURN_IF_ERROR(telemetry.Serve(options.metrics_listen,
+                                     endpoint_file("metrics-storage")));
   HS_ASSIGN_OR_RETURN(
       const auto listener,
       Listener::Start({.address = address,
@@ -195,6 +196,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace headstart::storage
 
-int main(int argc, char** argv) {
-  return headstart::storage::Main(argc, argv);
-}
+int main(int argc, char** argv) { return headstart::storage::Main(argc, argv); }

@@ -20,7 +20,7 @@ absl::Status Send(const Message& message, grpc::ServerWriter<Message>& writer) {
 grpc::Status StorageAdminService::VerifyStorage(
     grpc::ServerContext*, const v1::VerifyStorageRequest*,
     grpc::ServerWriter<v1::VerifyStorageResponse>* writer) {
-  const auto result = Verify(catalog_, blobs_,
+  const auto result = Verify(catalog_, packs_, blobs_,
                              [&](const v1::VerifyStorageResponse& progress) {
                                return Send(progress, *writer);
                              });
@@ -36,10 +36,9 @@ grpc::Status StorageAdminService::CompactStorage(
     options.dead_share_min = request->dead_share_min();
   }
   if (!(options.dead_share_min > 0 && options.dead_share_min <= 1)) {
-    return ToGrpcStatus(absl::InvalidArgumentError(
-        absl::StrCat("dead_share_min: above 0 to 1, or 0 for ",
-                     Compactor::kDeadShareMin, "; got ",
-                     request->dead_share_min(), ".")));
+    return ToGrpcStatus(absl::InvalidArgumentError(absl::StrCat(
+        "dead_share_min: above 0 to 1, or 0 for ", Compactor::kDeadShareMin,
+        "; got ", request->dead_share_min(), ".")));
   }
   const auto collected = collector_.Collect();
   if (!collected.ok()) return ToGrpcStatus(collected.status());

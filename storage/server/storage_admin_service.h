@@ -2,6 +2,7 @@
 #pragma once
 
 #include "headstart/v1/admin_service.grpc.pb.h"
+#include "storage/blob/blob_store.h"
 #include "storage/catalog/rocksdb_catalog.h"
 #include "storage/pack/pack_store.h"
 #include "storage/retention/collector.h"
@@ -13,9 +14,12 @@ namespace headstart::storage {
 // the work.
 class StorageAdminService final : public v1::StorageAdminService::Service {
  public:
-  StorageAdminService(const RocksdbCatalog& catalog, const PackStore& blobs,
-                      Collector& collector, Compactor& compactor)
+  // `blobs` is what is read from, `packs` what is listed.
+  StorageAdminService(const RocksdbCatalog& catalog, const PackStore& packs,
+                      const BlobStore& blobs, Collector& collector,
+                      Compactor& compactor)
       : catalog_(catalog),
+        packs_(packs),
         blobs_(blobs),
         collector_(collector),
         compactor_(compactor) {}
@@ -29,7 +33,8 @@ class StorageAdminService final : public v1::StorageAdminService::Service {
 
  private:
   const RocksdbCatalog& catalog_;
-  const PackStore& blobs_;
+  const PackStore& packs_;
+  const BlobStore& blobs_;
   Collector& collector_;
   Compactor& compactor_;
 };

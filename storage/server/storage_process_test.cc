@@ -1,7 +1,7 @@
 // headstart-storage as a process: flags, locks, kill -9, drain.
+#include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -29,8 +29,12 @@ class StorageProcessTest : public testing::Test {
  protected:
   std::vector<std::string> Command(std::vector<std::string> more = {}) {
     std::vector<std::string> command = {
-        "headstart-storage", "--data", folder_ / "data", "--listen",
-        absl::StrCat("unix:", folder_ / "socket"), "--endpoints",
+        "headstart-storage",
+        "--data",
+        folder_ / "data",
+        "--listen",
+        absl::StrCat("unix:", folder_ / "socket"),
+        "--endpoints",
         folder_ / "endpoints"};
     command.insert(command.end(), more.begin(), more.end());
     return command;
@@ -60,8 +64,8 @@ class StorageProcessTest : public testing::Test {
   std::vector<std::string> List() {
     grpc::ClientContext context;
     v1::ListCheckpointsResponse response;
-    EXPECT_OK(FromGrpcStatus(
-        checkpoints_->ListCheckpoints(&context, {}, &response)));
+    EXPECT_OK(
+        FromGrpcStatus(checkpoints_->ListCheckpoints(&context, {}, &response)));
     std::vector<std::string> names;
     for (const auto& checkpoint : response.checkpoints()) {
       names.push_back(checkpoint.name());
@@ -118,10 +122,10 @@ TEST_F(StorageProcessTest, EndsInOrderWhenAsked) {
 TEST_F(StorageProcessTest, SharesItsFolderWithNobody) {
   Start();
 
-  ASSERT_OK_AND_ASSIGN(const CommandResult second,
-                       RunCommand({.command = {"headstart-storage", "--data",
-                                               folder_ / "data", "--listen",
-                                               "127.0.0.1:0"}}));
+  ASSERT_OK_AND_ASSIGN(
+      const CommandResult second,
+      RunCommand({.command = {"headstart-storage", "--data", folder_ / "data",
+                              "--listen", "127.0.0.1:0"}}));
 
   EXPECT_EQ(second.exit.exit_code, 1);
   EXPECT_THAT(second.stderr_text,
@@ -182,8 +186,8 @@ TEST_F(StorageProcessTest, SaysWhatIsWrongWithItsFlags) {
 TEST_F(StorageProcessTest, PrintsItsConfiguration) {
   ASSERT_OK_AND_ASSIGN(
       const CommandResult result,
-      RunCommand({.command = Command({"--print-config", "--grace-period",
-                                      "90s"})}));
+      RunCommand(
+          {.command = Command({"--print-config", "--grace-period", "90s"})}));
 
   EXPECT_EQ(result.exit.exit_code, 0);
   EXPECT_THAT(result.stdout_text, HasSubstr("grace-period=1m30s\n"));

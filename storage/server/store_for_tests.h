@@ -42,7 +42,7 @@ class StoreForTests {
         blob_service_(*packs_, *catalog_),
         checkpoint_service_(*catalog_, *packs_, *packs_, folder_.path()),
         reference_service_(*catalog_),
-        admin_service_(*catalog_, *packs_, collector_, compactor_),
+        admin_service_(*catalog_, *packs_, *packs_, collector_, compactor_),
         listener_(*Listener::Start(
             {.address = *ListenAddress::Parse(
                  absl::StrCat("unix:", folder_ / "socket")),

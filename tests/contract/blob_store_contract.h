@@ -62,9 +62,10 @@ TEST_P(BlobStoreContract, KeepsManyBlobsOfOneCall) {
   // Nothing, compressible, larger than one message, and in pieces.
   absl::Cord pieces(NoiseOf(1'300'000, 1));
   pieces.Append(absl::Cord(NoiseOf(900'000, 2)));
-  const std::vector<Blob> blobs = {
-      BlobOf(""), BlobOf(std::string(100'000, '\0')),
-      BlobOf(NoiseOf(1 << 20, 3)), {Digest::Of(pieces), pieces}};
+  const std::vector<Blob> blobs = {BlobOf(""),
+                                   BlobOf(std::string(100'000, '\0')),
+                                   BlobOf(NoiseOf(1 << 20, 3)),
+                                   {Digest::Of(pieces), pieces}};
 
   ASSERT_OK(store().PutAll(blobs));
 
@@ -115,7 +116,8 @@ TEST_P(BlobStoreContract, AsksAboutMoreThanFitsIntoOneCall) {
   const Blob stored = BlobOf("stored");
   ASSERT_OK(store().Put(stored.digest, stored.bytes));
   std::vector<Digest> digests;
-  for (int i = 0; i < 25'000; ++i) digests.push_back(Digest::Of(absl::StrCat(i)));
+  for (int i = 0; i < 25'000; ++i)
+    digests.push_back(Digest::Of(absl::StrCat(i)));
   digests.push_back(stored.digest);
 
   ASSERT_OK_AND_ASSIGN(const auto missing, store().FindMissing(digests));
@@ -129,8 +131,8 @@ TEST_P(BlobStoreContract, TakesPutsFromManyThreads) {
   constexpr int kBlobs = 20;
   // Every second blob is put by two threads.
   const auto blob_of = [](int thread, int i) {
-    return BlobOf(NoiseOf(1000 + i, i % 2 == 0 ? thread / 2 * 100 + i
-                                               : 1000 + thread * 100 + i));
+    return BlobOf(NoiseOf(
+        1000 + i, i % 2 == 0 ? thread / 2 * 100 + i : 1000 + thread * 100 + i));
   };
   std::vector<absl::Status> results(kThreads);
   std::vector<std::thread> threads;

@@ -121,10 +121,7 @@ PURE_BANNED = r"\b(Mutex|mutex|std::thread|std::jthread)\b"
 PURE_EXPLAINED = r"(flat|node)_hash_(map|set)<|unordered_(map|set)<"
 
 LINES_MAX = 600
-LONGER = {  # path: why it may be
-    "storage/catalog/rocksdb_catalog.cc": "one class, three lines over; its references are in a file of their own",
-    "storage/catalog/rocksdb_catalog_test.cc": "one table of rules for commits, references, pins and lists",
-}
+LONGER = {}  # path: why it may be
 
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(work|home|root|Users)/\w[\w./-]*")
 MACHINE_PATHS_ALLOWED = ["tests/tidy/*"]
