@@ -1,5 +1,6 @@
 #include "base/net/listener.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
@@ -120,8 +121,11 @@ std::string ListenAddress::ToString() const {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     ListenerOptions options) {
-  static std::once_flag plugins;
-  std::call_once(plugins, [] {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    // Never undone: the library's own end may wait ten seconds for a thread
+    // that polls a connection already closed.
+    grpc_init();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });

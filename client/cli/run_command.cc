@@ -156,13 +156,14 @@ absl::Status RunStudyFile(Session& session) {
   }
   HS_RETURN_IF_ERROR(cluster.status());
 
-  Client client({.server = (*cluster)->server(), .clock = &session.clock()});
+  auto client = std::make_unique<Client>(ClientOptions{
+      .server = (*cluster)->server(), .clock = &session.clock()});
   std::thread canceller([&] {
     signal.Wait();
-    client.Cancel();
+    client->Cancel();
   });
-  AwaitWorker(client, session.clock(), signal.event());
-  absl::Status status = Tune(session, client, *study, (*cluster)->data());
+  AwaitWorker(*client, session.clock(), signal.event());
+  absl::Status status = Tune(session, *client, *study, (*cluster)->data());
   const bool is_stopped = signal.event().stopped();
   signal.event().Stop();  // Lets the canceller end.
   canceller.join();
@@ -177,6 +178,8 @@ absl::Status RunStudyFile(Session& session) {
         absl::StrCat("stopped; everything is kept in ", (*cluster)->data(),
                      ". This goes on where it was: ", same_command));
   }
+  // A server that stops waits for connections that nobody closes.
+  client.reset();
   cluster->reset();
   return status;
 }
