@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "initializers/registry.h"
@@ -30,10 +33,15 @@
 namespace headstart::worker {
 namespace {
 
+// One training from scratch.
+struct Leg {
+  int64_t batch_size = 0;
+  int64_t epochs = 0;
+};
+
 struct Options {
   std::string datasets = "examples/data";
-  int64_t epochs = 3;
-  int64_t batch_size = 128;
+  std::vector<std::string> legs = {"128:3"};
   double learning_rate = 0.0012;
   int64_t threads = 1;
   int64_t validation_examples = 5000;
@@ -75,20 +83,79 @@ double TrainEpoch(Model& model, Optimizer& optimizer, BatchReader& batches,
   return loss_sum / order.size();
 }
 
+// Trains one leg and prints a JSON object per epoch.
+void TrainLeg(const Leg& leg, const Options& options, const TrainingData& data,
+              const Clock& clock) {
+  const std::shared_ptr<Model> model =
+      MakeLenet(data.training.info(), options.seed);
+  NamedParameters parameters;
+  for (const auto& each : initializers::StateDict(*model)) {
+    parameters.emplace_back(each.name, each.tensor);
+  }
+  const std::unique_ptr<Optimizer> optimizer =
+      MakeOptimizer(AdamOptions{.learning_rate = options.learning_rate},
+                    std::move(parameters));
+  BatchReader batches(data.training, leg.batch_size);
+
+  for (int64_t epoch = 1; epoch <= leg.epochs; ++epoch) {
+    const absl::Duration before = clock.Monotonic();
+    const double loss = TrainEpoch(
+        *model, *optimizer, batches,
+        EpochOrder(options.seed, epoch, data.training.size()), leg.batch_size);
+    const absl::Duration trained = clock.Monotonic();
+    double accuracy = 0;
+    if (data.validation.size() > 0) {
+      accuracy =
+          Evaluate(*model, data.validation, [] { return false; })->accuracy;
+    }
+    std::cout << "{\"batch_size\": " << leg.batch_size
+              << ", \"epoch\": " << epoch << ", \"train_seconds\": "
+              << absl::ToDoubleSeconds(trained - before)
+              << ", \"evaluate_seconds\": "
+              << absl::ToDoubleSeconds(clock.Monotonic() - trained)
+              << ", \"training_loss\": " << loss
+              << ", \"validation_accuracy\": " << accuracy << "}" << std::endl;
+  }
+}
+
+// batch size:epochs, both above 0.
+std::optional<Leg> ParseLeg(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  Leg leg;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &leg.batch_size) ||
+      !absl::SimpleAtoi(parts[1], &leg.epochs) || leg.batch_size < 1 ||
+      leg.epochs < 1) {
+    return std::nullopt;
+  }
+  return leg;
+}
+
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app("LeNet-300-100 on MNIST with Adam and nothing around it.",
                "headstart-bare-loop");
   app.option_defaults()->always_capture_default();
   app.add_option("--datasets", options.datasets, "Folder that has mnist/");
-  app.add_option("--epochs", options.epochs, "Passes over the training part");
-  app.add_option("--batch-size", options.batch_size, "Examples per step");
+  app.add_option("--legs", options.legs,
+                 "Trainings from scratch, one after the other: batch "
+                 "size:epochs, separated by commas")
+      ->delimiter(',');
   app.add_option("--learning-rate", options.learning_rate, "Of Adam");
   app.add_option("--threads", options.threads, "Threads for each operator");
   app.add_option("--validation-examples", options.validation_examples,
                  "Held out, and measured after every epoch; 0 for none");
   app.add_option("--seed", options.seed, "Of weights and order");
   CLI11_PARSE(app, argc, argv);
+  std::vector<Leg> legs;
+  for (const std::string& text : options.legs) {
+    const std::optional<Leg> leg = ParseLeg(text);
+    if (!leg.has_value()) {
+      std::cerr << "--legs: \"" << text
+                << "\" is no leg: write batch size:epochs, such as 128:3\n";
+      return 2;
+    }
+    legs.push_back(*leg);
+  }
 
   SetUpLibTorch(options.threads);
   const Clock& clock = Clock::Real();
@@ -100,41 +167,16 @@ int Main(int argc, char** argv) {
     std::cerr << data.status().message() << "\n";
     return 1;
   }
-  const std::shared_ptr<Model> model =
-      MakeLenet(data->training.info(), options.seed);
-  NamedParameters parameters;
-  for (const auto& each : initializers::StateDict(*model)) {
-    parameters.emplace_back(each.name, each.tensor);
-  }
-  const std::unique_ptr<Optimizer> optimizer =
-      MakeOptimizer(AdamOptions{.learning_rate = options.learning_rate},
-                    std::move(parameters));
-  BatchReader batches(data->training, options.batch_size);
-
-  // One JSON object per epoch, then one for the process.
+  // One more JSON object for the process.
   const absl::Duration begin = clock.Monotonic();
-  for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
-    const absl::Duration before = clock.Monotonic();
-    const double loss =
-        TrainEpoch(*model, *optimizer, batches,
-                   EpochOrder(options.seed, epoch, data->training.size()),
-                   options.batch_size);
-    const absl::Duration trained = clock.Monotonic();
-    double accuracy = 0;
-    if (data->validation.size() > 0) {
-      accuracy =
-          Evaluate(*model, data->validation, [] { return false; })->accuracy;
-    }
-    std::cout << "{\"epoch\": " << epoch << ", \"train_seconds\": "
-              << absl::ToDoubleSeconds(trained - before)
-              << ", \"evaluate_seconds\": "
-              << absl::ToDoubleSeconds(clock.Monotonic() - trained)
-              << ", \"training_loss\": " << loss
-              << ", \"validation_accuracy\": " << accuracy << "}" << std::endl;
+  int64_t epochs = 0;
+  for (const Leg& leg : legs) {
+    TrainLeg(leg, options, *data, clock);
+    epochs += leg.epochs;
   }
-  std::cout << "{\"epochs\": " << options.epochs << ", \"seconds_per_epoch\": "
-            << absl::ToDoubleSeconds(clock.Monotonic() - begin) / options.epochs
-            << "}" << std::endl;
+  std::cout << "{\"epochs\": " << epochs << ", \"seconds_per_epoch\": "
+            << absl::ToDoubleSeconds(clock.Monotonic() - begin) / epochs << "}"
+            << std::endl;
   return 0;
 }
 

@@ -160,10 +160,6 @@ function(headstart_proto name)
   target_include_directories(${target} SYSTEM ${visibility} ${out})
   target_link_libraries(${target} ${visibility}
     gRPC::grpc++ protobuf::libprotobuf)
-  if(HEADSTART_SANITIZE MATCHES "thread")
-    target_compile_options(${target} ${visibility}
-      -include ${PROJECT_SOURCE_DIR}/cmake/protobuf_under_tsan.h)
-  endif()
 endfunction()
 
 # Ends the configuration when some target would link both LibTorch and

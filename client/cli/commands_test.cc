@@ -22,6 +22,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
@@ -217,11 +218,17 @@ TEST_F(CommandsTest, WatchesAStudyLineByLine) {
   plan.mutable_plan()->set_epochs(63);
   cluster_.Answer("CreateStudy", plan);
   cluster_.Answer("GetTraining", Text<v1::Training>(kTraining));
+  cluster_.Answer("GetStudy", end.study());
+  cluster_.Answer("GetTrial", Text<v1::Trial>(kTrial));
 
   const Said said = Run({"studies", "watch", "studies/1"}, /*terminal=*/false);
 
   EXPECT_EQ(said.exit_code, 0);
-  EXPECT_EQ(said.out, "");
+  EXPECT_THAT(
+      said.out,
+      AllOf(StartsWith("studies/1:"), HasSubstr("\nwinner: "),
+            EndsWith("headstart checkpoints download "
+                     "trainings/1/runs/1/epochs/10 -o FILE\n")));
   EXPECT_EQ(said.error,
             "studies/1: RUNNING\n"
             "studies/1: best so far studies/1/trials/4, validation accuracy "
@@ -234,6 +241,9 @@ TEST_F(CommandsTest, WatchesAStudyLineByLine) {
   EXPECT_THAT(cluster_.TakeCalls(),
               ElementsAre("WatchStudy name: \"studies/1\"",
                           HasSubstr("validate_only: true"),
+                          "GetTraining name: \"trainings/1\"",
+                          "GetStudy name: \"studies/1\"",
+                          "GetTrial name: \"studies/1/trials/4\"",
                           "GetTraining name: \"trainings/1\""));
 }
 
@@ -247,6 +257,8 @@ TEST_F(CommandsTest, DrawsAStudyInPlaceOnATerminal) {
   v1::GetUsageResponse usage;
   usage.set_live_bytes(92'100'000);
   cluster_.Answer("GetUsage", usage);
+  cluster_.Answer("GetStudy", update.study());
+  cluster_.Answer("GetTrial", Text<v1::Trial>(kTrial));
 
   const std::string lines =
       "studies/1  lenet  SUCCEEDED\n"
@@ -256,8 +268,9 @@ TEST_F(CommandsTest, DrawsAStudyInPlaceOnATerminal) {
       "          optimizer.adam.learning_rate=0.0012 "
       "initializer={\"xavier_no\n"  // Cut to the width.
       "  stored  92.1 MB of weights\n";
-  EXPECT_EQ(Table({"studies", "watch", "studies/1"}),
-            "\n" + lines + "\x1b[6A\r\x1b[J" + lines);
+  EXPECT_THAT(Table({"studies", "watch", "studies/1"}),
+              StartsWith("\n" + lines + "\x1b[6A\r\x1b[J" + lines +
+                         "studies/1:        "));
 }
 
 TEST_F(CommandsTest, WatchingAFailedStudyEndsWith1) {

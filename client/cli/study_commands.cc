@@ -9,6 +9,7 @@
 #include "client/cli/paging.h"
 #include "client/cli/study_file.h"
 #include "client/cli/study_progress.h"
+#include "client/cli/study_result.h"
 #include "client/cli/units.h"
 #include "client/cli/views.h"
 #include "client/cli/watch.h"
@@ -47,10 +48,13 @@ absl::Status WatchStudyToItsEnd(Session& session, const std::string& name) {
         return true;
       }));
   session.printer().KeepDrawn();
-  if (last.state() == v1::Study::SUCCEEDED) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      name, " is ", v1::Study::State_Name(last.state()),
-      last.state_message().empty() ? "" : ": ", last.state_message()));
+  if (last.state() != v1::Study::SUCCEEDED) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name, " is ", v1::Study::State_Name(last.state()),
+        last.state_message().empty() ? "" : ": ", last.state_message()));
+  }
+  if (session.printer().json()) return absl::OkStatus();
+  return ReportStudy(session, *client, name, /*folder=*/"");
 }
 
 absl::Status CreateStudy(Session& session) {

@@ -165,10 +165,16 @@ absl::Status ReportStudy(Session& session, Client& client,
   }
   const std::string checkpoint = ResultCheckpoint(study, winner, trainings);
   fields.emplace_back("weights", checkpoint);
-  absl::StatusOr<std::string> file =
-      FetchResult(session, client, checkpoint, folder);
-  status.Update(file.status());
-  if (file.ok()) fields.emplace_back("  are in", *std::move(file));
+  if (folder.empty()) {
+    fields.emplace_back("  fetch with",
+                        absl::StrCat("headstart checkpoints download ",
+                                     checkpoint, " -o FILE"));
+  } else {
+    absl::StatusOr<std::string> file =
+        FetchResult(session, client, checkpoint, folder);
+    status.Update(file.status());
+    if (file.ok()) fields.emplace_back("  are in", *std::move(file));
+  }
   for (const std::string& line : FieldLines(fields)) {
     session.printer().Result(line);
   }

@@ -10,7 +10,8 @@
 namespace headstart::client {
 
 // Prints the winner, its values, how good it and the trainings after it are,
-// and where the resulting weights are: downloads them into `folder`.
+// and where the resulting weights are: downloads them into `folder`, or says
+// how to when that is empty.
 //
 // The weights are those of the best run of the study's trainings, by the
 // study's objective after its last epoch, or the first seed's when that was not

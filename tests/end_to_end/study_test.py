@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import BIN, DATASETS, ROOT, Cluster, Folder, Refused, skip, small_study, wait_until, write_study  # noqa: E402
+from harness import (BIN, DATASETS, ROOT, Cluster, Folder, Process, Refused, sha256, skip, small_study,  # noqa: E402
+                     wait_until, write_study)
 
 RANDOM = "random: {trial_count: 4}"
 ASHA = "asha: {trial_count: 9, min_epochs: 1, reduction: 3}"
@@ -33,6 +34,10 @@ def with_cluster(body, **flags):
             cluster.kill()
 
 
+def trial_of(checkpoint):
+    return checkpoint.rsplit("/epochs/", 1)[0]
+
+
 def tune_train_download():
     """Tune, train from the winner's epoch, see what retention keeps and why, download."""
     def body(cluster, folder):
@@ -52,24 +57,24 @@ def tune_train_download():
         for run in training["runs"]:
             assert tensors(run["name"] + "/epochs/0") == tensors(training["source_checkpoint"])
 
-        # After the grace period just the best trials' epochs, sources and pins are left.
+        # After the grace period just the best trials' epochs, sources and pins are left, and the rest is dead bytes.
         best = [row["name"] for row in cluster.rows("trials", "list", study, "--best", "3")]
-        pinned = [name for name in cluster.stored(study) if not any(name.startswith(b + "/") for b in best)]
-        allowed = set(best)
-        if pinned:
-            cluster.headstart("checkpoints", "pin", pinned[0], "--reason", "kept by a test")
+        pinned = next(name for name in sorted(cluster.stored(study)) if trial_of(name) not in best)
+        cluster.headstart("checkpoints", "pin", pinned, "--reason", "kept by a test")
+        cluster.storage.stop()
+        cluster.grace = "1s"
+        cluster.start_storage()
 
         def collected():
-            stored = cluster.stored(study)
-            return all(name.rsplit("/epochs/", 1)[0] in allowed or (pinned and name == pinned[0]) or
-                       "SOURCE_OF" in reasons for name, (_, reasons) in stored.items())
+            return all(trial_of(name) in best or name == pinned or "SOURCE_OF" in reasons
+                       for name, (_, reasons) in cluster.stored(study).items())
         wait_until(collected, "collection", 60)
+        assert cluster.stored(study)[pinned][1] == ["PINNED"], cluster.stored(study)[pinned]
         for trial in best:
             epochs = [int(e.get("epoch", 0)) for e in cluster.rows("trials", "get", trial)[0]["epochs"]]
-            stored = [name for name in cluster.stored(study) if name.startswith(trial + "/")]
+            stored = [name for name in cluster.stored(study) if trial_of(name) == trial]
             assert len(stored) == len(epochs), (trial, stored, epochs)
-        wait_until(lambda: int(cluster.rows("checkpoints", "usage")[0].get("dead_bytes", 0)) > 0 or
-                   not pinned, "dead bytes in usage", 60)
+        wait_until(lambda: int(cluster.rows("checkpoints", "usage")[0].get("dead_bytes", 0)) > 0, "dead bytes in usage", 60)
 
         # A training cannot lose its source, and its deletion lets it go.
         source = training["source_checkpoint"]
@@ -90,7 +95,8 @@ def tune_train_download():
             assert kinds[kind]["text"] and kinds[kind]["rule_version"], kinds[kind]
         replay = cluster.rows("studies", "replay", study)[0]
         assert int(replay["decisions_count"]) > 0 and not replay.get("differences"), replay
-    with_cluster(body)
+    # Nothing is collected before the test has looked and pinned.
+    with_cluster(body, grace="1h")
 
 
 def same_seed_same_digests():
@@ -214,6 +220,44 @@ def run_interrupted():
         assert run(two / "data", file, interrupt=True) == whole
 
 
+def up_and_client():
+    """`up` in one terminal and the client in another: what `run` gives, and with a second agent on the same study."""
+    text = small_study("random: {trial_count: 4}", epochs=3, extra=THEN)
+
+    def result(output):
+        """What a person reads at the end, without times and folders."""
+        lines = output.splitlines()
+        return [line for line in lines[next(i for i, line in enumerate(lines) if line.startswith("winner:")):]
+                if not any(word in line for word in ("SUCCEEDED", "are in:", "fetch with:"))]
+
+    with Folder() as one, Folder() as two:
+        file = write_study(one / "s.yaml", text)
+        ran = subprocess.run([str(BIN / "headstart"), "run", str(file), "--data", str(one / "data"), "--slots", "2",
+                              "--datasets", str(DATASETS)], capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+        up = Process("up", [BIN / "headstart", "up", "--data", two, "--slots", "1", "--datasets", DATASETS,
+                            "--metrics-ports", "auto"], two / "up.log")
+        cluster = Cluster(two)
+        try:
+            wait_until(lambda: (two / "endpoints" / "metrics-worker").exists() or not up.alive(), "a worker of up", 60)
+            cluster.start_agent("second", "cpu:1")
+            wait_until(lambda: len(cluster.rows("workers", "list")) == 2, "two workers")
+            watched = cluster.headstart("studies", "create", "-f", file, "--watch", seconds=300)
+            assert result(watched.stdout) == result(ran.stdout), f"{watched.stdout}\n{ran.stdout}"
+            training = cluster.study("studies/1")["trainings"][0]
+            weights = next(line.split()[1] for line in ran.stdout.splitlines() if line.startswith("weights:"))
+            assert weights.startswith(training), weights
+            cluster.headstart("checkpoints", "download", weights, "-o", two / "weights.safetensors")
+            in_run = next(line.split("are in:")[1].strip() for line in ran.stdout.splitlines() if "are in:" in line)
+            assert sha256(two / "weights.safetensors") == sha256(in_run)
+            cluster.agents["second"].stop()
+            assert up.stop() == 0, (two / "up.log").read_text()[-2000:]
+        finally:
+            cluster.kill()
+            up.kill()
+
+
 def cifar10():
     """The small CNN on 5,000 images of CIFAR-10."""
     folder_of = os.environ.get("HEADSTART_CIFAR10", "")
@@ -238,7 +282,8 @@ def cifar10():
         with_cluster(body, datasets=source)
 
 
-TESTS = [tune_train_download, same_seed_same_digests, two_agents, life_cycle, restart_of_everything, run_interrupted, cifar10]
+TESTS = [tune_train_download, same_seed_same_digests, two_agents, life_cycle, restart_of_everything, run_interrupted,
+         up_and_client, cifar10]
 
 if __name__ == "__main__":
     by_name = {test.__name__: test for test in TESTS}

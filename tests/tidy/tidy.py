@@ -66,7 +66,7 @@ PURE = ["scheduler/core", "scheduler/search", "scheduler/report"]
 PURE_MAY_INCLUDE = ["base/check.h", "base/names.h", "base/random_stream.h",
                     "base/status_macros.h"]
 
-PROTO_FOLDERS = ["base/net/*", "scheduler/*", "storage/catalog/*",
+PROTO_FOLDERS = ["proto/*", "base/net/*", "scheduler/*", "storage/catalog/*",
                  "storage/blob/remote_*", "storage/retention/*",
                  "storage/server/*", "client/*", "worker/agent/*"]
 # How an included name begins -> the only files that may include it. Tests and
