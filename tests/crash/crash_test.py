@@ -3,8 +3,8 @@
 random: ROUNDS disturbed random-search studies end with the trials, values, winner and digest of every kept epoch of an
 undisturbed one.
 asha: promotions depend on arrival order, so there each (trial, epoch) that exists has the digest it has in any other
-run, no rung promotes more than its share at the end, and nothing acknowledged is missing.
-retries: with few losses allowed, a run that is lost again and again FAILS and says why.
+run, no rung promoted beyond its share, and nothing acknowledged is missing.
+retries: with few losses or failures allowed, a run that has more of them FAILS and says why.
 
   crash_test.py random [--rounds 20] [--seed N]
 """
@@ -132,6 +132,8 @@ def disturbed(text, generator, seconds, acknowledged=None):
             cluster.wait_study(name)
             wait_collected(cluster, name)
             result = outcome(cluster, name), kept(cluster, name), disturber.kills
+            replay = cluster.rows("studies", "replay", name)[0]
+            assert int(replay["decisions_count"]) > 0 and not replay.get("differences"), replay
             damaged = [row for row in cluster.rows("storage", "verify") if row.get("damaged")]
             assert not damaged, f"verify found damage: {damaged}"
             cluster.stop()
@@ -194,9 +196,16 @@ def check_promotions(promotions, reduction):
 
 
 def run_retries():
-    """Losses are counted: a run whose trainer machine is lost again and again ends FAILED, and the text says so."""
-    text = small_study("random: {trial_count: 1}", epochs=200, examples=2000).replace(
-        "max_losses: 1000", "max_losses: 2")
+    """Losses and failures are counted: a run that has one too many ends FAILED, and the text says so."""
+    fail_again_and_again("LOST", "max_losses", lambda cluster: cluster.agents["worker1"].kill(),
+                         lambda cluster: cluster.start_agent("worker1", "cpu:1"))
+    fail_again_and_again("FAILED", "max_retries", lambda cluster: os.kill(cluster.trainers()[0][1], signal.SIGKILL),
+                         lambda cluster: None)
+
+
+def fail_again_and_again(attempt_state, limit, strike, recover):
+    """One trial whose every attempt is ended by strike(), where `limit` allows two."""
+    text = small_study("random: {trial_count: 1}", epochs=200, examples=2000).replace(f"{limit}: 1000", f"{limit}: 2")
     with Folder() as folder:
         cluster = Cluster(folder).start(slots="cpu:1")
         try:
@@ -206,21 +215,17 @@ def run_retries():
                 trials = cluster.rows("trials", "list", name)
                 return cluster.rows("trials", "get", trials[0]["name"])[0].get("attempts", []) if trials else []
 
-            def running():
-                held = attempts()
-                return len(held) if held and held[-1]["state"] == "RUNNING" else 0
-
-            for _ in range(3):
-                count = wait_until(running, "running attempt")
-                cluster.agents["worker1"].kill()
-                wait_until(lambda: attempts()[count - 1]["state"] == "LOST", "lost lease")
-                cluster.start_agent("worker1", "cpu:1")
+            for count in (1, 2, 3):
+                wait_until(lambda: len(attempts()) == count and attempts()[-1]["state"] == "RUNNING", "running attempt")
+                strike(cluster)
+                wait_until(lambda: attempts()[count - 1]["state"] == attempt_state, f"{attempt_state} attempt")
+                recover(cluster)
             study = cluster.wait_study(name)
             trial = cluster.rows("trials", "get", f"{name}/trials/1")[0]
             assert trial["state"] == "FAILED" and study["state"] == "FAILED", (trial["state"], study["state"])
-            assert len(trial["attempts"]) == 3, trial["attempts"]
-            assert trial["failure"]["reason"] == "LOST" and "max_losses" in trial["failure"]["message"], trial["failure"]
-            print(f"FAILED after 3 lost leases: {trial['failure']['message']}")
+            assert [attempt["state"] for attempt in trial["attempts"]] == [attempt_state] * 3, trial["attempts"]
+            assert limit in trial["failure"]["message"], trial["failure"]
+            print(f"FAILED after 3 {attempt_state} attempts: {trial['failure']['message']}", flush=True)
             cluster.stop()
         finally:
             cluster.kill()

@@ -57,8 +57,8 @@ def check_studies(cluster, folder):
     assert not wrong, "\n".join(wrong)
     assert cluster.rows("studies", "list") == [], "something was half created"
     # The good file passes a dry run, which creates nothing either, and says the rungs.
-    plan = cluster.headstart("studies", "create", "-f", write_study(folder / "s.yaml", GOOD), "--dry-run")
-    assert all(word in plan.stdout + plan.stderr for word in ("9", "3", "1")), plan.stdout
+    plan = cluster.rows("studies", "create", "-f", write_study(folder / "s.yaml", GOOD), "--dry-run")[0]
+    assert [(int(rung["epochs"]), int(rung["trials"])) for rung in plan["rungs"]] == [(1, 9), (3, 3), (9, 1)], plan
     assert cluster.rows("studies", "list") == []
 
 
