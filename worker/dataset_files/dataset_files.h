@@ -38,10 +38,10 @@ std::vector<DatasetPresence> ListDatasets(absl::Span<const std::string> roots);
 
 // Reads one part. Every byte is checked: sizes, magic numbers, labels, and at
 // last the CRC-32 of each file's content.
-//   NotFound         no root has all files; the message names the missing ones
-//                    and where to get them.
-//   InvalidArgument  a file is not of the format, or describes other data.
-//   DataLoss         a file is cut short, too long or damaged.
+//   NotFound  no root has all files; the message names the missing ones and
+//             where to get them.
+//   DataLoss  a file is not what it must be; the message names it and the
+//             offset.
 absl::StatusOr<RawExamples> ReadDataset(absl::Span<const std::string> roots,
                                         const DatasetInfo& info,
                                         DatasetPart part);

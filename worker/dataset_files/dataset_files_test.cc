@@ -87,14 +87,14 @@ struct BadImages {
 TEST_F(DatasetFilesTest, RefusesIdxImagesThatDescribeOtherData) {
   const std::vector<BadImages> cases = {
       {"magic", ImagesHeader(2049, 2, 2, 3) + "abcdefghijkl",
-       absl::StatusCode::kInvalidArgument,
+       absl::StatusCode::kDataLoss,
        "offset 0: the magic number is 2049, but must be 2051"},
       {"count", ImagesHeader(2051, 3, 2, 3) + "abcdefghijkl",
-       absl::StatusCode::kInvalidArgument, "offset 4: the number of images"},
+       absl::StatusCode::kDataLoss, "offset 4: the number of images"},
       {"rows", ImagesHeader(2051, 2, 3, 3) + "abcdefghijkl",
-       absl::StatusCode::kInvalidArgument, "offset 8: the number of rows"},
+       absl::StatusCode::kDataLoss, "offset 8: the number of rows"},
       {"columns", ImagesHeader(2051, 2, 2, 2) + "abcdefghijkl",
-       absl::StatusCode::kInvalidArgument, "offset 12: the number of columns"},
+       absl::StatusCode::kDataLoss, "offset 12: the number of columns"},
       {"header", "abc", absl::StatusCode::kDataLoss, "ends at offset 3"},
       {"short", ImagesHeader(2051, 2, 2, 3) + "abcdefghijk",
        absl::StatusCode::kDataLoss, "ends at offset 27 where 1 more"},
@@ -123,7 +123,7 @@ TEST_F(DatasetFilesTest, NamesTheOffsetOfALabelThatIsNoClass) {
   const absl::Status status =
       ReadIdxLabels(path, kTiny, absl::MakeSpan(labels)).status();
 
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("offset 10: label 10 is no class; 0 to 9 are"));
 }
@@ -163,7 +163,7 @@ TEST_F(DatasetFilesTest, RefusesAnUnpackedIdxFile) {
   const absl::Status status =
       ReadIdxImages(path, kTiny, absl::MakeSpan(pixels)).status();
 
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("gzip"));
 }
 
@@ -195,7 +195,7 @@ TEST_F(DatasetFilesTest, RefusesBadCifarRecords) {
   };
 
   const absl::Status label = read(std::string("\x07RrGgBb\x0bSsHhCc", 14));
-  EXPECT_EQ(label.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(label.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(label.message()), HasSubstr("offset 7: label 11"));
   EXPECT_EQ(read(std::string("\x07RrGgBb\x00SsHhC", 13)).code(),
             absl::StatusCode::kDataLoss);

@@ -37,12 +37,16 @@ class ContentReader final {
     gzbuffer(reader.file_.get(), 128 * 1024);
     const bool plain = gzdirect(reader.file_.get()) != 0;
     if (packing == Packing::kGzip && plain) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": offset 0 is not the start of a gzip file."));
+      return absl::DataLossError(
+          absl::StrCat(path,
+                       ": offset 0 is not the start of a gzip file. Get the "
+                       "file again."));
     }
     if (packing == Packing::kPlain && !plain) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": this is a gzip file; unpack it, its content is wanted."));
+      return absl::DataLossError(absl::StrCat(
+          path,
+          ": offset 0 is the start of a gzip file; unpack it, its content is "
+          "wanted."));
     }
     return reader;
   }
@@ -93,18 +97,18 @@ class ContentReader final {
     const int64_t at = offset_;
     HS_ASSIGN_OR_RETURN(const uint32_t found, ReadBigEndian());
     if (found != wanted) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("%s: offset %d: %s is %d, but must be %d.", path_, at,
-                          what, found, wanted));
+      return absl::DataLossError(absl::StrFormat(
+          "%s: offset %d: %s is %d, but must be %d. Get the file again.", path_,
+          at, what, found, wanted));
     }
     return absl::OkStatus();
   }
 
   absl::Status CheckLabel(int64_t at, int label, int64_t classes) const {
     if (label < classes) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s: offset %d: label %d is no class; 0 to %d are.",
-                        path_, at, label, classes - 1));
+    return absl::DataLossError(absl::StrFormat(
+        "%s: offset %d: label %d is no class; 0 to %d are. Get the file again.",
+        path_, at, label, classes - 1));
   }
 
   int64_t offset() const { return offset_; }

@@ -22,10 +22,12 @@ struct ImageFormat {
 // the file's content. As many examples as the spans hold must be there, and
 // nothing behind them. Offsets in messages count from the start of the
 // uncompressed content.
-//   NotFound         there is no such file.
-//   InvalidArgument  not this format, another count or size of images, a label
-//                    that is no class.
-//   DataLoss         cut short, too long, or gzip finds it damaged.
+//   NotFound  there is no such file.
+//   DataLoss  it is not what it must be: another format, count or size of
+//             images, a label that is no class, cut short, too long, or damaged
+//             as gzip finds. Never InvalidArgument: whoever asked for the data
+//             set asked for the right thing, and another worker's file may be
+//             whole.
 absl::StatusOr<uint32_t> ReadIdxImages(const std::string& path,
                                        const ImageFormat& format,
                                        absl::Span<uint8_t> pixels);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -65,13 +66,14 @@ Assign MakeAssign(int64_t until_epoch, int64_t train_examples = 200) {
 // A trainer whose agent is this test.
 class Trainer {
  public:
-  Trainer() {
+  explicit Trainer(const std::string& datasets = SourceFolder() +
+                                                 "/examples/data") {
     auto [mine, trainers] = FrameSocket::MakePair().value();
     fcntl(trainers.get(), F_SETFD, 0);  // Inherited.
     process_ =
         Process::Start({.command = {"headstart-trainer", "--socket-fd",
                                     absl::StrCat(trainers.get()), "--datasets",
-                                    SourceFolder() + "/examples/data"}})
+                                    datasets}})
             .value();
     socket_ = std::make_unique<FrameSocket>(std::move(mine));
   }
@@ -319,6 +321,22 @@ TEST(TrainerProgramTest, NamesADataSetThatIsNotThere) {
   const Failed failed = trainer.Receive<Failed>();
   EXPECT_EQ(failed.reason, FailureReason::kSourceUnavailable);
   EXPECT_THAT(failed.message, HasSubstr("train-images-idx3-ubyte.gz"));
+}
+
+TEST(TrainerProgramTest, BlamesItsFilesAndNotTheSpecForADamagedDataSet) {
+  const TempDir datasets;
+  std::filesystem::copy(SourceFolder() + "/examples/data/mnist",
+                        datasets / "mnist");
+  const std::string labels = datasets / "mnist/train-labels-idx1-ubyte.gz";
+  ASSERT_OK(WriteFileAtomically(labels, "not gzip at all"));
+  Trainer trainer(datasets.path());
+  trainer.Receive<Ready>();
+
+  trainer.Send(MakeAssign(1));
+
+  const Failed failed = trainer.Receive<Failed>();
+  EXPECT_EQ(failed.reason, FailureReason::kSourceUnavailable);
+  EXPECT_THAT(failed.message, HasSubstr(labels + ": offset 0"));
 }
 
 class AloneTest : public ::testing::Test {
