@@ -3,13 +3,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -29,6 +33,8 @@ using ::testing::IsEmpty;
 
 constexpr ImageFormat kTiny = {
     .channels = 1, .height = 2, .width = 3, .classes = 10};
+constexpr ImageFormat kTinyCifar = {
+    .channels = 3, .height = 1, .width = 2, .classes = 10};
 
 class DatasetFilesTest : public ::testing::Test {
  protected:
@@ -168,14 +174,12 @@ TEST_F(DatasetFilesTest, RefusesAnUnpackedIdxFile) {
 }
 
 TEST_F(DatasetFilesTest, ReadsCifarRecords) {
-  constexpr ImageFormat kFormat = {
-      .channels = 3, .height = 1, .width = 2, .classes = 10};
   const std::string path =
       WritePlain("batch.bin", std::string("\x07RrGgBb\x00SsHhCc", 14));
   std::array<uint8_t, 12> pixels;
   std::array<uint8_t, 2> labels;
 
-  ASSERT_TRUE(ReadCifarBatch(path, kFormat, absl::MakeSpan(pixels),
+  ASSERT_TRUE(ReadCifarBatch(path, kTinyCifar, absl::MakeSpan(pixels),
                              absl::MakeSpan(labels))
                   .ok());
 
@@ -184,12 +188,10 @@ TEST_F(DatasetFilesTest, ReadsCifarRecords) {
 }
 
 TEST_F(DatasetFilesTest, RefusesBadCifarRecords) {
-  constexpr ImageFormat kFormat = {
-      .channels = 3, .height = 1, .width = 2, .classes = 10};
   const auto read = [&](const std::string& content) {
     std::array<uint8_t, 12> pixels;
     std::array<uint8_t, 2> labels;
-    return ReadCifarBatch(WritePlain("batch.bin", content), kFormat,
+    return ReadCifarBatch(WritePlain("batch.bin", content), kTinyCifar,
                           absl::MakeSpan(pixels), absl::MakeSpan(labels))
         .status();
   };
@@ -201,6 +203,98 @@ TEST_F(DatasetFilesTest, RefusesBadCifarRecords) {
             absl::StatusCode::kDataLoss);
   EXPECT_EQ(read(std::string("\x07RrGgBb\x00SsHhCc!", 15)).code(),
             absl::StatusCode::kDataLoss);
+}
+
+// A few bytes changed, removed, inserted, or the end cut off.
+std::string Mutate(const std::string& bytes, std::mt19937& random) {
+  std::string mutated = bytes;
+  for (uint32_t changes = 1 + random() % 4; changes > 0; --changes) {
+    const size_t at = random() % (mutated.size() + 1);
+    switch (random() % 5) {
+      case 0:
+        mutated.resize(at);
+        break;
+      case 1:
+        mutated.insert(at, 1 + random() % 9, static_cast<char>(random()));
+        break;
+      case 2:
+        mutated.erase(at, 1 + random() % 9);
+        break;
+      default:
+        if (at < mutated.size()) mutated[at] ^= 1 << random() % 8;
+    }
+  }
+  return mutated;
+}
+
+// Reads mutations of a file. Each answer is a Status that names the file, or
+// examples whose labels are classes.
+class MutationTest : public DatasetFilesTest {
+ protected:
+  using Read = absl::StatusOr<uint32_t> (*)(const std::string& path,
+                                            absl::Span<uint8_t> pixels,
+                                            absl::Span<uint8_t> labels);
+
+  // `bytes` as they lie in the file. Returns how many mutations were refused.
+  int CountRefused(const std::string& bytes, Read read) {
+    constexpr int kMutations = 3000;
+    std::mt19937 random(20260101);
+    int refused = 0;
+    for (int i = 0; i < kMutations; ++i) {
+      const std::string mutated = Mutate(bytes, random);
+      // In memory: a file on disk would take most of the time.
+      const int file = memfd_create("mutated", 0);
+      const ssize_t written = write(file, mutated.data(), mutated.size());
+      EXPECT_EQ(written, static_cast<ssize_t>(mutated.size()));
+      const std::string path = absl::StrCat("/proc/self/fd/", file);
+      // On the heap, so that the address sanitizer sees a write beyond it.
+      std::vector<uint8_t> pixels(12), labels(2);
+      const absl::StatusOr<uint32_t> crc32 =
+          read(path, absl::MakeSpan(pixels), absl::MakeSpan(labels));
+      close(file);
+      if (crc32.ok()) {
+        for (const int label : labels) EXPECT_LT(label, 10) << i;
+        continue;
+      }
+      ++refused;
+      EXPECT_EQ(crc32.status().code(), absl::StatusCode::kDataLoss) << i;
+      EXPECT_THAT(std::string(crc32.status().message()), HasSubstr(path));
+    }
+    return refused;
+  }
+
+  std::string GzipBytes(const std::string& content) {
+    std::ifstream file(WriteGzip("whole.gz", content), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+};
+
+TEST_F(MutationTest, OfIdxImagesAreReadOrRefused) {
+  const int refused = CountRefused(
+      GzipBytes(ImagesHeader(2051, 2, 2, 3) + "abcdefghijkl"),
+      [](const std::string& path, absl::Span<uint8_t> pixels,
+         absl::Span<uint8_t>) { return ReadIdxImages(path, kTiny, pixels); });
+  EXPECT_GT(refused, 2000);  // All but changes of gzip's own header.
+}
+
+TEST_F(MutationTest, OfIdxLabelsAreReadOrRefused) {
+  const int refused = CountRefused(
+      GzipBytes(BigEndian(2049) + BigEndian(2) + std::string("\x03\x09", 2)),
+      [](const std::string& path, absl::Span<uint8_t>,
+         absl::Span<uint8_t> labels) {
+        return ReadIdxLabels(path, kTiny, labels);
+      });
+  EXPECT_GT(refused, 2000);
+}
+
+TEST_F(MutationTest, OfCifarRecordsAreReadOrRefused) {
+  const int refused =
+      CountRefused(std::string("\x07RrGgBb\x00SsHhCc", 14),
+                   [](const std::string& path, absl::Span<uint8_t> pixels,
+                      absl::Span<uint8_t> labels) {
+                     return ReadCifarBatch(path, kTinyCifar, pixels, labels);
+                   });
+  EXPECT_GT(refused, 1000);  // A changed pixel shows in the CRC-32 alone.
 }
 
 TEST_F(DatasetFilesTest, ListsWhatIsMissingAndWhereToGetIt) {

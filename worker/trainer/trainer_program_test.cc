@@ -70,11 +70,10 @@ class Trainer {
                                                  "/examples/data") {
     auto [mine, trainers] = FrameSocket::MakePair().value();
     fcntl(trainers.get(), F_SETFD, 0);  // Inherited.
-    process_ =
-        Process::Start({.command = {"headstart-trainer", "--socket-fd",
-                                    absl::StrCat(trainers.get()), "--datasets",
-                                    datasets}})
-            .value();
+    process_ = Process::Start({.command = {"headstart-trainer", "--socket-fd",
+                                           absl::StrCat(trainers.get()),
+                                           "--datasets", datasets}})
+                   .value();
     socket_ = std::make_unique<FrameSocket>(std::move(mine));
   }
 
