@@ -14,12 +14,6 @@ namespace {
 constexpr absl::Duration kRateWindow = absl::Seconds(30);
 constexpr absl::Duration kStoredBytesAge = absl::Seconds(2);
 
-bool IsOver(const v1::Training& training) {
-  return training.state() == v1::Training::SUCCEEDED ||
-         training.state() == v1::Training::FAILED ||
-         training.state() == v1::Training::CANCELLED;
-}
-
 // "RUNNING: waits for a worker with fashion_mnist".
 std::string StateText(const v1::Study& study) {
   std::string text = v1::Study::State_Name(study.state());

@@ -198,6 +198,12 @@ std::string TrialCountsText(const v1::TrialCounts& counts) {
   return absl::StrCat(started, ": ", absl::StrJoin(parts, ", "));
 }
 
+bool IsOver(const v1::Training& training) {
+  return training.state() == v1::Training::SUCCEEDED ||
+         training.state() == v1::Training::FAILED ||
+         training.state() == v1::Training::CANCELLED;
+}
+
 Spread SpreadOf(absl::Span<const double> values) {
   Spread spread;
   spread.count = static_cast<int64_t>(values.size());

@@ -31,6 +31,8 @@ std::string ValuesText(const v1::Trial& trial);
 std::string TrialCountsText(const v1::TrialCounts& counts);
 int64_t TrialsStarted(const v1::TrialCounts& counts);
 
+bool IsOver(const v1::Training& training);
+
 // Mean and sample deviation of some measured values.
 struct Spread {
   int64_t count = 0;
