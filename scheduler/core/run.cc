@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
@@ -173,7 +174,9 @@ RunFate JudgeEnd(const Run& run, v1::Attempt::State end, bool newly_recorded,
     }
     const int64_t failures = (newly_recorded ? 0 : run.failures) + 1;
     if (failures <= policy.max_retries()) return RunFate::kWaits;
-    absl::StrAppend(failure.mutable_message(), " It failed ", failures,
+    std::string& message = *failure.mutable_message();
+    if (!message.empty() && !absl::EndsWith(message, ".")) message += ".";
+    absl::StrAppend(&message, " It failed ", failures,
                     failures == 1 ? " time" : " times",
                     " since its last new epoch; failure_policy.max_retries is ",
                     policy.max_retries(), ".");
