@@ -12,7 +12,10 @@
 # torch/ in FOLDER. Left to the system as well, which has them in any case:
 #   the C library (this one's version or newer) and libstdc++, since LibTorch
 #   must see the same ones;
-#   OpenSSL 3, since the distribution's security updates should reach it.
+#   OpenSSL 3, since the distribution's security updates should reach it
+#   (docs/decisions/0006-the-bundle-leaves-openssl.md).
+# licenses/ has what the packages of the libraries say, a file per package whose
+# first line names the libraries.
 # Programs find all others by their run path, $ORIGIN/../lib.
 
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
@@ -35,6 +38,11 @@ programs=(headstart headstart-scheduler headstart-storage headstart-worker
 from_system='/(lib(c|m|dl|rt|pthread|util|resolv|mvec)\.so|libstdc\+\+|libgcc_s)'
 from_system+='|/lib(crypto|ssl)\.so\.3$'
 
+# The Debian package that a shared library came from.
+package_of() {
+  dpkg -S "*/$1" | sed -n '1s/[:,].*//p'
+}
+
 collect() {
   rm -rf "$output.new"
   mkdir -p "$output.new/bin" "$output.new/lib" "$output.new/libexec"
@@ -48,6 +56,18 @@ collect() {
   done | awk '$3 ~ /^\/(usr\/)?lib/ {print $3}' | sort -u |
     grep -Ev "$from_system" | while read -r library; do
       cp -L "$library" "$output.new/lib/"
+    done
+
+  local package
+  mkdir "$output.new/licenses"
+  for library in "$output.new"/lib/*; do
+    package=$(package_of "$(basename "$library")")
+    echo "$(basename "$library") $package"
+  done | sort | awk '{names[$2] = names[$2] " " $1}
+                     END {for (p in names) print p names[p]}' |
+    while read -r package names; do
+      { echo "$names" && cat "/usr/share/doc/$package/copyright"; } \
+        > "$output.new/licenses/$package"
     done
 
   mv "$output.new/bin/headstart-trainer" "$output.new/libexec/"

@@ -161,7 +161,8 @@ install_prometheus() {
     if ! (cd "$folder.new" && apt-get -q download prometheus > log 2>&1 &&
           dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb &&
           mv "$folder.new" "$folder"); then
-      echo "    there is none to be had (apt-get update may be due): the"         "monitoring test will be skipped"
+      echo "    there is none to be had (apt-get update may be due): the" \
+        "monitoring test will be skipped"
       return
     fi
   fi
