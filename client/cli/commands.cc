@@ -252,8 +252,9 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
   if (has(kCluster)) {
     app.add_option("--slots", flags.slots,
                    "Trainers at a time: a number of one-thread slots, or a "
-                   "list such as cpu:4,cpu:4 (threads each) or cuda:0,cuda:1. "
-                   "Default: one slot per core, at most 8");
+                   "list such as cpu:4,cpu:4 (threads each). The trainer of "
+                   "this build takes only cpu. Default: one slot per core, at "
+                   "most 8");
     app.add_option("--metrics-ports", flags.metrics_ports,
                    "First of three ports of 127.0.0.1 that serve /metrics: "
                    "scheduler, storage, worker; or auto for free ones. "

@@ -224,11 +224,10 @@ TEST_F(CommandsTest, WatchesAStudyLineByLine) {
   const Said said = Run({"studies", "watch", "studies/1"}, /*terminal=*/false);
 
   EXPECT_EQ(said.exit_code, 0);
-  EXPECT_THAT(
-      said.out,
-      AllOf(StartsWith("studies/1:"), HasSubstr("\nwinner: "),
-            EndsWith("headstart checkpoints download "
-                     "trainings/1/runs/1/epochs/10 -o FILE\n")));
+  EXPECT_THAT(said.out,
+              AllOf(StartsWith("studies/1:"), HasSubstr("\nwinner: "),
+                    EndsWith("headstart checkpoints download "
+                             "trainings/1/runs/1/epochs/10 -o FILE\n")));
   EXPECT_EQ(said.error,
             "studies/1: RUNNING\n"
             "studies/1: best so far studies/1/trials/4, validation accuracy "
@@ -407,7 +406,7 @@ TEST_F(CommandsTest, SaysHowItIsUsedWithExitCode2) {
       {"trainings create --from x --seeds one", "--seeds"},
       {"studies list --data x --server y", "excludes"},
       {"run " + file, file + ":1:1: seeed: Study has no field"},
-      {"up --slots 0", "--slots 0: must be a number from 1 to 256"},
+      {"up --slots 0", "--slots 0: must be a number from 1 to 64"},
       {"up --metrics-ports 70000", "--metrics-ports 70000: must be auto"},
       {"up --listen 8.8.8.8:7700", "--listen: "},
   };
@@ -428,6 +427,8 @@ TEST_F(CommandsTest, HelpNamesTheCommandAndShowsAnExample) {
   EXPECT_THAT(said.out,
               AllOf(HasSubstr("Usage: headstart trials list [OPTIONS] STUDY"),
                     HasSubstr("Example:  headstart trials list studies/1")));
+  EXPECT_THAT(Run({"up", "--help"}, true, false).out,
+              HasSubstr("takes only cpu"));
   EXPECT_EQ(Run({"--version"}, true, false).out, "headstart 0.1.0\n");
 }
 

@@ -16,12 +16,14 @@
 #include "absl/strings/str_join.h"
 #include "base/net/listener.h"
 #include "base/status_macros.h"
+#include "client/cli/shell_word.h"
 #include "client/cli/units.h"
 
 namespace headstart::client {
 namespace {
 
-constexpr int64_t kSlotsMax = 256;
+// As the worker has it.
+constexpr int64_t kSlotsMax = 64;
 constexpr int64_t kDefaultSlotsMax = 8;
 
 // Cores that this process may use.
@@ -95,7 +97,7 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
         lock.status().message(),
         " If it is another headstart up or run, hand it the study from here: "
         "headstart studies create -f FILE --watch --data ",
-        data));
+        ShellWord(data)));
   }
   HS_RETURN_IF_ERROR(lock.status());
   cluster->lock_ = *std::move(lock);

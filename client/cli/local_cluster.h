@@ -15,10 +15,15 @@
 
 namespace headstart::client {
 
+// What a person reads after Ctrl-C, while the cluster drains.
+inline constexpr char kStoppingText[] =
+    "Stopping: finished epochs are stored; those in training are given up, and "
+    "trained again later. Ctrl-C again ends at once.";
+
 struct LocalClusterOptions {
   // Made if need be.
   std::string data;
-  // "4": so many slots of one thread; "cpu:2,cuda:0": as the worker takes it;
+  // "4": so many slots of one thread; "cpu:2,cpu:4": as the worker takes it;
   // empty: a slot per core, at most 8.
   std::string slots;
   // Where clients connect; empty: a Unix socket.

@@ -100,9 +100,7 @@ absl::Status RunStudyFile(Session& session) {
   if (!(*cluster)->status().ok()) {
     status = (*cluster)->status();
   } else if (is_stopped && !status.ok()) {
-    session.printer().Progress(
-        "Stopping: running epochs finish first. Ctrl-C again ends at once; "
-        "epochs that have not finished are then trained again later.");
+    session.printer().Progress(kStoppingText);
     status = absl::CancelledError(
         absl::StrCat("stopped; everything is kept in ", (*cluster)->data(),
                      ". This goes on where it was: ", CommandToGoOn(flags)));

@@ -9,6 +9,7 @@
 #include "client/cli/dataset_folders.h"
 #include "client/cli/handlers.h"
 #include "client/cli/local_cluster.h"
+#include "client/cli/shell_word.h"
 
 namespace headstart::client {
 namespace {
@@ -46,16 +47,13 @@ absl::Status Up(Session& session) {
   printer.Show((*cluster)->Lines());
   printer.Progress(absl::StrCat(
       "In another terminal: headstart studies create -f FILE --watch --data ",
-      (*cluster)->data()));
-  printer.Progress("Ctrl-C lets running epochs finish, then ends all servers.");
+      ShellWord((*cluster)->data())));
+  printer.Progress(
+      "Ctrl-C ends all servers; the same command goes on where they were.");
   signal.Wait();
 
   const absl::Status status = (*cluster)->status();
-  if (status.ok()) {
-    printer.Progress(
-        "Stopping: running epochs finish first. Ctrl-C again ends at once; "
-        "epochs that have not finished are then trained again later.");
-  }
+  if (status.ok()) printer.Progress(kStoppingText);
   cluster->reset();
   return status;
 }
