@@ -17,9 +17,10 @@ namespace headstart::scheduler {
 // Makes a command safe to repeat: the same id with the same method and
 // fingerprint gets the first answer again and changes nothing; with another
 // method or fingerprint it is refused as InvalidArgument. Without an id nothing
-// is remembered.
+// is remembered: for plans, which change nothing. Who takes requests in sees to
+// it that all others have one.
 struct RequestKey {
-  std::string id;           // At most 64 characters; may be empty.
+  std::string id;           // At most 64 characters.
   std::string method;       // Full method name.
   std::string fingerprint;  // SHA-256 of the request's bytes.
 };

@@ -8,11 +8,6 @@ namespace headstart::scheduler {
 absl::StatusOr<std::optional<std::string>> Requests::Find(
     const RequestKey& key) const {
   if (key.id.empty()) return std::nullopt;
-  if (key.id.size() > 64) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("request_id: must have at most 64 characters, got ",
-                     key.id.size(), "."));
-  }
   const auto number = numbers_.find(key.id);
   if (number == numbers_.end()) return std::nullopt;
   const internal::v1::RequestAnswered& answer =

@@ -18,8 +18,7 @@ namespace headstart::scheduler {
 class Requests {
  public:
   // The name that this request was first answered with; none when it is new,
-  // or has no id. InvalidArgument when the id is too long, or was used for
-  // another request.
+  // or has no id. InvalidArgument when the id was used for another request.
   absl::StatusOr<std::optional<std::string>> Find(const RequestKey& key) const;
 
   void Apply(const internal::v1::RequestAnswered& event);

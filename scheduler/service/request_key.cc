@@ -4,13 +4,12 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <openssl/evp.h>
 
-#include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/request_id.h"
+#include "base/status_macros.h"
 
 namespace headstart::scheduler {
 namespace {
-
-constexpr size_t kIdCharactersMax = 64;
 
 std::string DeterministicBytes(const google::protobuf::Message& message) {
   std::string bytes;
@@ -36,11 +35,7 @@ std::string Sha256(absl::string_view bytes) {
 absl::StatusOr<RequestKey> MakeRequestKey(
     const google::protobuf::Message& request, absl::string_view id,
     absl::string_view method) {
-  if (id.size() > kIdCharactersMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("request_id has ", id.size(), " characters; at most ",
-                     kIdCharactersMax, " are allowed. A UUID serves."));
-  }
+  HS_RETURN_IF_ERROR(CheckRequestId(id));
   return RequestKey{.id = std::string(id),
                     .method = std::string(method),
                     .fingerprint = Sha256(DeterministicBytes(request))};

@@ -11,9 +11,9 @@
 
 namespace headstart::scheduler {
 
-// The key of `request`, whose request_id is `id` (empty when it has none) and
-// which came in by `method`, such as headstart.v1.TuningService/CreateStudy.
-//   InvalidArgument  the id is longer than 64 characters.
+// The key of `request`, whose request_id is `id` and which came in by `method`,
+// such as headstart.v1.TuningService/CreateStudy.
+//   InvalidArgument  the id has not 1 to 64 characters.
 absl::StatusOr<RequestKey> MakeRequestKey(
     const google::protobuf::Message& request, absl::string_view id,
     absl::string_view method);

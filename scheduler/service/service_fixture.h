@@ -5,7 +5,9 @@
 
 #include <grpcpp/create_channel.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -164,19 +166,26 @@ class ServiceTest : public testing::Test {
     if (!status.ok()) return FromGrpcStatus(status);
     return response;
   }
+  // A request_id that no other request has.
+  std::string NewId() { return absl::StrCat("new-", ++last_id_); }
+
+  // With an id of its own when it takes one.
   template <typename Request>
-  static Request Named(const std::string& name,
-                       const std::string& request_id = "") {
+  Request Named(const std::string& name) {
     Request request;
     request.set_name(name);
-    if constexpr (requires { request.set_request_id(request_id); }) {
-      request.set_request_id(request_id);
+    if constexpr (requires { request.set_request_id(""); }) {
+      request.set_request_id(NewId());
     }
     return request;
   }
 
+  absl::StatusOr<std::string> CreateStudy(const v1::Study& study) {
+    return CreateStudy(study, NewId());
+  }
+
   absl::StatusOr<std::string> CreateStudy(const v1::Study& study,
-                                          const std::string& request_id = "") {
+                                          const std::string& request_id) {
     v1::CreateStudyRequest request;
     *request.mutable_study() = study;
     request.set_request_id(request_id);
@@ -191,8 +200,11 @@ class ServiceTest : public testing::Test {
     EXPECT_OK(study);
     return *study;
   }
-  absl::StatusOr<v1::Training> CreateTraining(
-      const std::string& checkpoint, const std::string& request_id = "") {
+  absl::StatusOr<v1::Training> CreateTraining(const std::string& checkpoint) {
+    return CreateTraining(checkpoint, NewId());
+  }
+  absl::StatusOr<v1::Training> CreateTraining(const std::string& checkpoint,
+                                              const std::string& request_id) {
     v1::CreateTrainingRequest request;
     request.mutable_training()->mutable_from()->set_checkpoint(checkpoint);
     request.mutable_training()->set_epochs(2);
@@ -230,6 +242,7 @@ class ServiceTest : public testing::Test {
         &storage_.fake);
   }
 
+  std::atomic<int64_t> last_id_ = 0;  // Tests call from several threads.
   TempDir folder_;
   StorageServer storage_{
       absl::StrCat("unix:", folder_.path(), "/storage.sock")};

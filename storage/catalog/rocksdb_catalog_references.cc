@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "base/request_id.h"
 #include "base/status_macros.h"
 #include "storage/catalog/manifest.h"
 #include "storage/catalog/rocksdb_catalog.h"
@@ -19,7 +20,6 @@ namespace {
 constexpr size_t kReferencesMax = 1'000'000;
 constexpr size_t kAnswersMax = 1000;
 constexpr size_t kReasonLengthMax = 200;
-constexpr size_t kRequestIdLengthMax = 200;
 constexpr int kForgetMax = 100;
 
 absl::Status CheckReferences(const v1::SetReferencesRequest& request) {
@@ -255,12 +255,7 @@ absl::StatusOr<v1::Checkpoint> RocksdbCatalog::Unpin(
 
 absl::StatusOr<std::optional<v1::Checkpoint>> RocksdbCatalog::FirstAnswer(
     const std::string& request_id, const std::string& request) const {
-  if (request_id.empty()) return std::optional<v1::Checkpoint>();
-  if (request_id.size() > kRequestIdLengthMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("request_id: at most ", kRequestIdLengthMax,
-                     " characters, got ", request_id.size(), "."));
-  }
+  HS_RETURN_IF_ERROR(CheckRequestId(request_id));
   std::string value;
   const rocksdb::Status status = db_->Get(
       rocksdb::ReadOptions(), CatalogKey(kAnswerKey, request_id), &value);
@@ -305,26 +300,20 @@ absl::StatusOr<v1::Checkpoint> RocksdbCatalog::WritePin(
     answer = Describe(name, *entry);
     Refresh(name.checkpoint);
     ++version_;
-    if (!request_id.empty()) {
-      remembered.set_number(answers_.empty() ? 1
-                                             : answers_.rbegin()->first + 1);
-      answers_[remembered.number()] = request_id;
-      while (answers_.size() > kAnswersMax) {
-        dropped.push_back(answers_.begin()->second);
-        answers_.erase(answers_.begin());
-      }
+    remembered.set_number(answers_.empty() ? 1 : answers_.rbegin()->first + 1);
+    answers_[remembered.number()] = request_id;
+    while (answers_.size() > kAnswersMax) {
+      dropped.push_back(answers_.begin()->second);
+      answers_.erase(answers_.begin());
     }
   }
   batch.Put(CatalogKey(kOwnerKey, person), record.SerializeAsString());
   for (const std::string& id : dropped) {
     batch.Delete(CatalogKey(kAnswerKey, id));
   }
-  if (!request_id.empty()) {
-    remembered.set_request(request);
-    *remembered.mutable_answer() = answer;
-    batch.Put(CatalogKey(kAnswerKey, request_id),
-              remembered.SerializeAsString());
-  }
+  remembered.set_request(request);
+  *remembered.mutable_answer() = answer;
+  batch.Put(CatalogKey(kAnswerKey, request_id), remembered.SerializeAsString());
   WriteOrStop(*db_, batch);
   return answer;
 }

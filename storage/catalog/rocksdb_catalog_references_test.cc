@@ -247,6 +247,7 @@ TEST_F(RocksdbCatalogReferencesTest, CanBeAdoptedByAnotherCluster) {
   v1::PinCheckpointRequest pin;
   pin.set_name(Name(0));
   pin.set_reason("mine");
+  pin.set_request_id("a");
   ASSERT_OK(catalog_->Pin(pin));
 
   Reopen(/*adopt_cluster=*/true);
@@ -303,6 +304,14 @@ TEST_F(RocksdbCatalogReferencesTest, RefusesPinsThatCannotBe) {
   ASSERT_OK(Commit(MakeEpoch(kRun, 0, 0)));
   v1::PinCheckpointRequest pin;
   pin.set_name(Name(0));
+  pin.set_reason("why");
+  for (const std::string& id : {std::string(), std::string(65, 'x')}) {
+    pin.set_request_id(id);
+    EXPECT_THAT(catalog_->Pin(pin),
+                StatusIs(StatusCode::kInvalidArgument, "request_id"));
+  }
+  pin.set_request_id("a");
+  pin.clear_reason();
   EXPECT_THAT(catalog_->Pin(pin),
               StatusIs(StatusCode::kInvalidArgument, "reason"));
   pin.set_reason(std::string(201, 'x'));
@@ -316,7 +325,6 @@ TEST_F(RocksdbCatalogReferencesTest, RefusesPinsThatCannotBe) {
               StatusIs(StatusCode::kNotFound, "there are 0"));
 
   pin.set_name(Name(0));
-  pin.set_request_id("a");
   ASSERT_OK(catalog_->Pin(pin));
   pin.set_reason("another");
   EXPECT_THAT(catalog_->Pin(pin),

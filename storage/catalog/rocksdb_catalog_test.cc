@@ -104,6 +104,7 @@ TEST_F(RocksdbCatalogTest, RefusesToGrowOnAFullDiskButStillLetsGo) {
   v1::PinCheckpointRequest pin;
   pin.set_name(Name(0));
   pin.set_reason("best");
+  pin.set_request_id("a");
   EXPECT_THAT(catalog_->Pin(pin), StatusIs(StatusCode::kResourceExhausted));
 
   Acknowledge(0);
@@ -133,6 +134,7 @@ TEST_P(SecondCommitTest, FollowsTheRules) {
     v1::PinCheckpointRequest pin;
     pin.set_name(Name(1));
     pin.set_reason("mine");
+    pin.set_request_id("a");
     ASSERT_OK(catalog_->Pin(pin));
   }
 
