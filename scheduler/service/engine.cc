@@ -69,6 +69,7 @@ absl::Status Engine::Replay() {
   }));
   const absl::Duration now = clock_.Monotonic();
   leases_.Restart(scheduler_, now);
+  expiries_at_ = now;
   metrics_.Update(scheduler_);
   HS_LOG(kInfo, "journal replayed events={} seconds={:.3f} cluster={}",
          journal_.last_sequence(), absl::ToDoubleSeconds(now - start),
@@ -218,11 +219,8 @@ void Engine::ServeGroup(Group group) {
   free_bytes_.reset();
   // By the clock, not by the tick, which only sees to it that a group comes.
   const absl::Duration now = clock_.Monotonic();
-  const bool due = now >= next_expiries_;
-  if (due) {
-    next_expiries_ = now + kTick / 2;
-    DecideExpiries(now);
-  }
+  const bool due = now - expiries_at_ >= kTick / 2;
+  if (due) DecideExpiries(now);
   for (Request& request : group.requests) Decide(request);
 
   const bool changed = !group_events_.empty();
@@ -256,6 +254,15 @@ void Engine::Decide(Request& request) {
 
 void Engine::DecideExpiries(absl::Duration now) {
   if (failed_) return;
+  const absl::Duration gap = now - std::exchange(expiries_at_, now);
+  // This thread stood still (a slow disk, a paused machine) while calls queued
+  // up that renew leases. Who calls three times per lease loses none to less.
+  if (gap > options_.lease_duration / 3) {
+    HS_REACHED("leases_postponed");
+    HS_LOG(kWarning, "scheduler stood still, leases postponed seconds={:.1f}",
+           absl::ToDoubleSeconds(gap));
+    leases_.Postpone(gap);
+  }
   // Workers first: what a silent worker loses must not be given to it again.
   for (WorkerGone& gone : leases_.TakeGone(now)) {
     HS_LOG(kWarning, "worker gone worker={} silent_for={}", gone.worker,

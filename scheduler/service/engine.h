@@ -170,7 +170,7 @@ class Engine {
   // The engine thread's own, from Run on.
   Scheduler scheduler_;
   LeaseTable leases_;
-  absl::Duration next_expiries_;     // When leases are looked at again.
+  absl::Duration expiries_at_;       // When leases were looked at last.
   std::vector<Event> group_events_;  // Applied, not yet appended.
   // Asked once per group, when a command needs it.
   std::optional<absl::StatusOr<int64_t>> free_bytes_;

@@ -109,6 +109,12 @@ class EngineTest : public testing::Test {
 
   // Lets time pass, and the engine see that it has.
   void Advance(absl::Duration duration) {
+    constexpr absl::Duration kStep = absl::Seconds(1);
+    for (; duration > kStep; duration -= kStep) AdvanceAtOnce(kStep);
+    AdvanceAtOnce(duration);
+  }
+  // The same, but the engine sees nothing of the time in between.
+  void AdvanceAtOnce(absl::Duration duration) {
     clock_.Advance(duration);
     ASSERT_OK(engine_->ReadAndWait(
         [](const EngineView&) { return absl::OkStatus(); }));
@@ -361,6 +367,29 @@ TEST_F(EngineTest, GivesEveryLeaseItsFullDurationAgainAfterARestart) {
   Advance(absl::Seconds(1));
   EXPECT_EQ(GetTrial("studies/1/trials/1").attempts(0).state(),
             v1::Attempt::LOST);
+}
+
+TEST_F(EngineTest, LosesNoAttemptToATimeInWhichItStoodStillItself) {
+  ASSERT_OK(Do(MakeCreateStudy("a")));
+  FakeAgent agent = MakeAgent();
+  ASSERT_OK(agent.Synchronize());
+
+  AdvanceAtOnce(kLease * 3);
+
+  const auto attempt = [this] {
+    return GetTrial("studies/1/trials/1").attempts(0).state();
+  };
+  EXPECT_EQ(attempt(), v1::Attempt::LEASED);
+  ASSERT_OK(engine_->ReadAndWait([](const EngineView& view) {
+    EXPECT_EQ(view.scheduler.GetWorker("workers/a")->state(),
+              v1::Worker::READY);
+    return absl::OkStatus();
+  }));
+  // What was left of the lease before runs on from here.
+  Advance(kLease - absl::Seconds(1));
+  EXPECT_EQ(attempt(), v1::Attempt::LEASED);
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(attempt(), v1::Attempt::LOST);
 }
 
 TEST_F(EngineTest, NoticesAWorkerThatHasGone) {

@@ -15,6 +15,11 @@ void LeaseTable::Restart(const Scheduler& scheduler, absl::Duration now) {
   }
 }
 
+void LeaseTable::Postpone(absl::Duration stall) {
+  for (auto& [key, lease] : attempts_) lease.deadline += stall;
+  for (auto& [name, worker] : workers_) worker.deadline += stall;
+}
+
 void LeaseTable::Observe(const Event& event, absl::Duration now) {
   if (event.has_attempt_leased()) {
     const auto& leased = event.attempt_leased();

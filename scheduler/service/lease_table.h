@@ -20,7 +20,8 @@ namespace headstart::scheduler {
 //
 // A lease begins when an attempt is given out and again whenever its worker
 // says that it holds it. Deadlines are no part of the scheduler's state: a
-// restarted scheduler Begins every lease anew, with its full duration.
+// restarted scheduler begins every lease anew, with its full duration. Time in
+// which the scheduler itself heard nobody does not count either; see Postpone.
 //
 // One thread; the engine's.
 class LeaseTable {
@@ -30,6 +31,9 @@ class LeaseTable {
 
   // What a scheduler knows at its start: all live attempts, all workers.
   void Restart(const Scheduler& scheduler, absl::Duration now);
+
+  // Moves every deadline by `stall`, in which nobody could be heard.
+  void Postpone(absl::Duration stall);
 
   // Follows attempts that begin and end.
   void Observe(const Event& event, absl::Duration now);
