@@ -91,7 +91,7 @@ constexpr Command kCommands[] = {
      "Say what the search decided about a trial, and why",
      "headstart trials explain studies/1/trials/12"},
     {"trials stop", "TRIAL", 0, StopTrial,
-     "End a trial early; it keeps what it has",
+     "End a trial early; its weights stay if it is among the best",
      "headstart trials stop studies/1/trials/12"},
     {"trials retry", "TRIAL", 0, RetryTrial,
      "Give a FAILED trial a fresh set of retries",
