@@ -120,17 +120,18 @@ absl::StatusOr<v1::Study> FindOrCreateStudy(Session& session, Client& client,
   create.set_request_id(
       absl::StrCat("run-", fingerprint,
                    run.number > 0 ? absl::StrCat("-", run.number) : ""));
-  HS_ASSIGN_OR_RETURN(const v1::CreateStudyResponse created,
-                      client.CreateStudy(std::move(create)));
-  const std::string& name = created.study().name();
-  // That answer may be an old one.
-  absl::StatusOr<v1::Study> study = Get(client, name);
-  if (absl::IsNotFound(study.status())) return Deleted(session, name);
-  HS_RETURN_IF_ERROR(study.status());
-  run.study = name;
-  run.create_time = TimeUtil::ToString(study->create_time());
+  const absl::StatusOr<v1::CreateStudyResponse> created =
+      client.CreateStudy(std::move(create));
+  if (absl::IsAborted(created.status())) {  // That study was deleted.
+    return absl::AbortedError(absl::StrCat(created.status().message(),
+                                           " Add --new to start another."));
+  }
+  HS_RETURN_IF_ERROR(created.status());
+  const v1::Study& study = created->study();
+  run.study = study.name();
+  run.create_time = TimeUtil::ToString(study.create_time());
   HS_RETURN_IF_ERROR(WriteRun(file, run));
-  HS_RETURN_IF_ERROR(CheckNotLost(session, *study));
+  HS_RETURN_IF_ERROR(CheckNotLost(session, study));
   return study;
 }
 

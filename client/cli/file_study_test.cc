@@ -72,8 +72,7 @@ TEST_F(FileStudyTest, AsksForTheStudyOfAnEarlierRunByItsName) {
   EXPECT_THAT(cluster_.TakeCalls(),
               ElementsAre(MatchesRegex("CreateStudy study . display_name: "
                                        "\"mine\" . request_id: "
-                                       "\"run-[0-9a-f]+\""),
-                          "GetStudy name: \"studies/7\""));
+                                       "\"run-[0-9a-f]+\"")));
 
   // As when the request id has been forgotten: nothing is created.
   cluster_.Forget("CreateStudy");
@@ -98,15 +97,12 @@ TEST_F(FileStudyTest, NewStartsAnotherUnderANewRequestId) {
 
   EXPECT_THAT(Find(/*start_anew=*/true), IsOkAndHolds("studies/8"));
   EXPECT_THAT(cluster_.TakeCalls(),
-              ElementsAre(MatchesRegex("CreateStudy .*\"run-[0-9a-f]+-1\""),
-                          "GetStudy name: \"studies/8\""));
+              ElementsAre(MatchesRegex("CreateStudy .*\"run-[0-9a-f]+-1\"")));
   EXPECT_THAT(Find(), IsOkAndHolds("studies/8"));
 }
 
 TEST_F(FileStudyTest, AKillBeforeTheNameIsWrittenLosesNoStudy) {
-  Serve(7);
-  cluster_.Forget("GetStudy");
-  cluster_.Fail("GetStudy", absl::CancelledError("Ctrl-C"));
+  cluster_.Fail("CreateStudy", absl::CancelledError("Ctrl-C"));
   EXPECT_THAT(Find(/*start_anew=*/true),
               StatusIs(absl::StatusCode::kCancelled, ""));
   const std::string first_create = cluster_.TakeCalls().at(0);
@@ -124,8 +120,7 @@ TEST_F(FileStudyTest, AStudyOfTheSameNameButAnotherTimeIsNotTaken) {
   cluster_.TakeCalls();
   ASSERT_THAT(Find(), IsOkAndHolds("studies/7"));
   EXPECT_THAT(cluster_.TakeCalls(),
-              ElementsAre(HasSubstr("GetStudy"), HasSubstr("CreateStudy"),
-                          HasSubstr("GetStudy")));
+              ElementsAre(HasSubstr("GetStudy"), HasSubstr("CreateStudy")));
 }
 
 TEST_F(FileStudyTest, AStudyThatCannotGoOnNamesNew) {
@@ -145,11 +140,10 @@ TEST_F(FileStudyTest, AStudyThatCannotGoOnNamesNew) {
 }
 
 TEST_F(FileStudyTest, ADeletedStudyNamesNew) {
-  Serve(7);
-  cluster_.Forget("GetStudy");
-  cluster_.Fail("GetStudy", absl::NotFoundError("no studies/7"));
   // Created and gone, before its name was ever written.
-  EXPECT_THAT(Find(), StatusIs(absl::StatusCode::kNotFound, "Add --new"));
+  cluster_.Fail("CreateStudy", absl::AbortedError("studies/7 was deleted."));
+  EXPECT_THAT(Find(), StatusIs(absl::StatusCode::kAborted,
+                               "studies/7 was deleted. Add --new"));
   Serve(7);
   ASSERT_THAT(Find(), IsOkAndHolds("studies/7"));
   cluster_.Forget("GetStudy");

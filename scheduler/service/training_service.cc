@@ -38,11 +38,12 @@ absl::StatusOr<v1::Training> TrainingService::FindTraining(
 grpc::ServerUnaryReactor* TrainingService::CreateTraining(
     grpc::CallbackServerContext* context,
     const v1::CreateTrainingRequest* request, v1::Training* response) {
-  absl::StatusOr<RequestKey> key =
-      MakeRequestKey(*request, request->request_id(),
-                     "headstart.v1.TrainingService/CreateTraining");
+  absl::StatusOr<RequestKey> key = RequestKey();
+  if (!request->validate_only()) {
+    key = MakeRequestKey(*request, request->request_id(),
+                         "headstart.v1.TrainingService/CreateTraining");
+  }
   if (!key.ok()) return AnswerNow(context, key.status());
-  if (request->validate_only()) key->id.clear();
   scheduler::CreateTraining command{.request = *std::move(key),
                                     .training = request->training()};
 
@@ -79,7 +80,8 @@ void TrainingService::PlanOrCreate(const scheduler::CreateTraining& command,
       command,
       [this, response](const EngineView& view,
                        const Outcome& outcome) -> absl::Status {
-        HS_ASSIGN_OR_RETURN(*response, FindTraining(view, outcome.name));
+        HS_ASSIGN_OR_RETURN(
+            *response, Created(FindTraining(view, outcome.name), outcome.name));
         return absl::OkStatus();
       },
       finish);

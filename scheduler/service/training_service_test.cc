@@ -24,7 +24,7 @@ TEST_F(TrainingServiceTest, CancelsDeletesAndValidatesTrainings) {
   EXPECT_EQ(plan.source_checkpoint(), "studies/1/trials/1/epochs/1");
 
   ASSERT_OK_AND_ASSIGN(const v1::Training training,
-                       CreateTraining("studies/1/winner/epochs/1"));
+                       CreateTraining("studies/1/winner/epochs/1", "id"));
   EXPECT_EQ(training.name(), "trainings/1");
   EXPECT_THAT(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy,
                    Named<v1::DeleteStudyRequest>(name))
@@ -37,6 +37,10 @@ TEST_F(TrainingServiceTest, CancelsDeletesAndValidatesTrainings) {
   EXPECT_EQ(cancelled.state(), v1::Training::CANCELLED);
   ASSERT_OK(Call(*training_, &v1::TrainingService::Stub::DeleteTraining,
                  Named<v1::DeleteTrainingRequest>("trainings/1")));
+  EXPECT_THAT(
+      CreateTraining("studies/1/winner/epochs/1", "id").status(),
+      StatusIs(absl::StatusCode::kAborted,
+               "trainings/1, made by this request_id, was deleted"));
   storage_.fake.AwaitStatements("trainings/1", 1);
   EXPECT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy,
                  Named<v1::DeleteStudyRequest>(name)));

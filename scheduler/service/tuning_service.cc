@@ -52,11 +52,12 @@ absl::StatusOr<v1::Study> TuningService::FindStudy(
 grpc::ServerUnaryReactor* TuningService::CreateStudy(
     grpc::CallbackServerContext* context, const v1::CreateStudyRequest* request,
     v1::CreateStudyResponse* response) {
-  absl::StatusOr<RequestKey> key =
-      MakeRequestKey(*request, request->request_id(),
-                     "headstart.v1.TuningService/CreateStudy");
+  absl::StatusOr<RequestKey> key = RequestKey();
+  if (!request->validate_only()) {
+    key = MakeRequestKey(*request, request->request_id(),
+                         "headstart.v1.TuningService/CreateStudy");
+  }
   if (!key.ok()) return AnswerNow(context, key.status());
-  if (request->validate_only()) key->id.clear();
   scheduler::CreateStudy command{.request = *std::move(key),
                                  .study = request->study()};
 
@@ -94,8 +95,9 @@ void TuningService::PlanOrCreate(const scheduler::CreateStudy& command,
                              const Outcome& outcome) -> absl::Status {
         // A repeat is answered though the plan may be impossible by now.
         if (!plan(view).ok()) response->Clear();
-        HS_ASSIGN_OR_RETURN(*response->mutable_study(),
-                            FindStudy(view, outcome.name));
+        HS_ASSIGN_OR_RETURN(
+            *response->mutable_study(),
+            Created(FindStudy(view, outcome.name), outcome.name));
         return absl::OkStatus();
       },
       finish);

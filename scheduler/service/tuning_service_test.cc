@@ -187,17 +187,32 @@ TEST_F(TuningServiceTest, PlansAStudyWithoutCreatingIt) {
   EXPECT_EQ(journal_.last_sequence(), 0);
 }
 
-TEST_F(TuningServiceTest, RefusesALongRequestIdAndOneUsedForSomethingElse) {
-  EXPECT_THAT(CreateStudy(RandomStudy(1, 1), std::string(65, 'x')).status(),
-              StatusIs(absl::StatusCode::kInvalidArgument, "request_id"));
+TEST_F(TuningServiceTest, RefusesChangesWithoutARequestIdOrWithALongOne) {
+  for (const std::string& id : {std::string(), std::string(65, 'x')}) {
+    auto pause = Named<v1::PauseStudyRequest>("studies/1");
+    pause.set_request_id(id);
+
+    EXPECT_THAT(CreateStudy(RandomStudy(1, 1), id).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument, "request_id"));
+    EXPECT_THAT(CreateTraining("studies/1/trials/1/epochs/1", id).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument, "request_id"));
+    EXPECT_THAT(
+        Call(*tuning_, &v1::TuningService::Stub::PauseStudy, pause).status(),
+        StatusIs(absl::StatusCode::kInvalidArgument, "request_id"));
+  }
+  EXPECT_EQ(journal_.last_sequence(), 0);
+}
+
+TEST_F(TuningServiceTest, RefusesARequestIdThatWasUsedForSomethingElse) {
   ASSERT_OK(CreateStudy(RandomStudy(1, 1), "id"));
+  auto pause = Named<v1::PauseStudyRequest>("studies/1");
+  pause.set_request_id("id");
 
   EXPECT_THAT(CreateStudy(RandomStudy(2, 1), "id").status(),
               StatusIs(absl::StatusCode::kInvalidArgument, "id"));
-  EXPECT_THAT(Call(*tuning_, &v1::TuningService::Stub::PauseStudy,
-                   Named<v1::PauseStudyRequest>("studies/1", "id"))
-                  .status(),
-              StatusIs(absl::StatusCode::kInvalidArgument, "id"));
+  EXPECT_THAT(
+      Call(*tuning_, &v1::TuningService::Stub::PauseStudy, pause).status(),
+      StatusIs(absl::StatusCode::kInvalidArgument, "id"));
 }
 
 TEST_F(TuningServiceTest, PagesThroughStudies) {
@@ -233,7 +248,7 @@ TEST_F(TuningServiceTest, PagesThroughStudies) {
 
 TEST_F(TuningServiceTest, PausesResumesCancelsAndDeletes) {
   ASSERT_OK_AND_ASSIGN(const std::string name, CreateStudy(RandomStudy(3, 2)));
-  const auto pause = Named<v1::PauseStudyRequest>(name, "p");
+  const auto pause = Named<v1::PauseStudyRequest>(name);
   const auto state = [&] { return GetStudy(name).state(); };
 
   ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::PauseStudy, pause));
@@ -243,7 +258,7 @@ TEST_F(TuningServiceTest, PausesResumesCancelsAndDeletes) {
   EXPECT_THAT(agent.assignments(), SizeIs(0));
 
   ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::ResumeStudy,
-                 Named<v1::ResumeStudyRequest>(name, "r")));
+                 Named<v1::ResumeStudyRequest>(name)));
   EXPECT_EQ(state(), v1::Study::RUNNING);
   ASSERT_OK(agent.Synchronize());
   EXPECT_THAT(agent.assignments(), SizeIs(1));
@@ -258,14 +273,26 @@ TEST_F(TuningServiceTest, PausesResumesCancelsAndDeletes) {
   ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::CancelStudy,
                  Named<v1::CancelStudyRequest>(name)));
   EXPECT_EQ(state(), v1::Study::CANCELLED);
-  ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy,
-                 Named<v1::DeleteStudyRequest>(name, "d")));
-  EXPECT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy,
-                 Named<v1::DeleteStudyRequest>(name, "d")));
+  const auto remove = Named<v1::DeleteStudyRequest>(name);
+  ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy, remove));
+  EXPECT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy, remove));
   EXPECT_THAT(Call(*tuning_, &v1::TuningService::Stub::GetStudy,
                    Named<v1::GetStudyRequest>(name))
                   .status(),
               StatusIs(absl::StatusCode::kNotFound, name));
+}
+
+TEST_F(TuningServiceTest, SaysThatTheStudyOfARepeatedRequestWasDeleted) {
+  ASSERT_OK(CreateStudy(RandomStudy(1, 1), "id"));
+  ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::CancelStudy,
+                 Named<v1::CancelStudyRequest>("studies/1")));
+  ASSERT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy,
+                 Named<v1::DeleteStudyRequest>("studies/1")));
+
+  EXPECT_THAT(CreateStudy(RandomStudy(1, 1), "id").status(),
+              StatusIs(absl::StatusCode::kAborted,
+                       "studies/1, made by this request_id, was deleted"));
+  EXPECT_THAT(CreateStudy(RandomStudy(1, 1)), IsOkAndHolds("studies/2"));
 }
 
 TEST_F(TuningServiceTest, StopsExplainsAndListsTrials) {

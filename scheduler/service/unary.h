@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/net/grpc_status.h"
 #include "scheduler/service/engine.h"
@@ -20,6 +22,16 @@ inline grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext* context,
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status));
   return reactor;
+}
+
+// What a request to create `name` is answered with, when `found` is what there
+// is under that name. Only what a repeated request had made can be gone.
+template <typename Resource>
+absl::StatusOr<Resource> Created(absl::StatusOr<Resource> found,
+                                 absl::string_view name) {
+  if (!absl::IsNotFound(found.status())) return found;
+  return absl::AbortedError(
+      absl::StrCat(name, ", made by this request_id, was deleted."));
 }
 
 // Answers with what `question` finds in the durable state.
