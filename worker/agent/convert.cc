@@ -69,14 +69,18 @@ v1::EffectiveValues ToProto(const Effective& effective) {
 }
 
 v1::Failure ToProto(const Failed& failed) {
-  v1::Failure proto;
   v1::Failure::Reason reason = v1::Failure::EXCEPTION;
   // Both use the same names.
   HS_CHECK(v1::Failure::Reason_Parse(
       std::string(FailureReasonName(failed.reason)), &reason));
-  proto.set_reason(reason);
-  proto.set_message(failed.message);
-  return proto;
+  return MakeFailure(reason, failed.message);
+}
+
+v1::Failure MakeFailure(v1::Failure::Reason reason, absl::string_view message) {
+  v1::Failure failure;
+  failure.set_reason(reason);
+  failure.set_message(std::string(message));
+  return failure;
 }
 
 }  // namespace headstart::worker

@@ -18,5 +18,6 @@ v1::PhaseSeconds ToProto(const PhaseSeconds& seconds);
 v1::EffectiveValues ToProto(const Effective& effective);
 // Without the log's tail.
 v1::Failure ToProto(const Failed& failed);
+v1::Failure MakeFailure(v1::Failure::Reason reason, absl::string_view message);
 
 }  // namespace headstart::worker

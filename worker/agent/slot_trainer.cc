@@ -1,0 +1,234 @@
+// A slot's trainer: its life, its messages, and what they mean for the attempt.
+#include <prometheus/counter.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "worker/agent/convert.h"
+#include "worker/agent/slot.h"
+
+namespace headstart::worker {
+
+void Slot::StartTrainer() {
+  metrics_.trainer_starts.Increment();
+  absl::StatusOr<std::unique_ptr<TrainerProcess>> trainer =
+      TrainerProcess::Start(options_.trainer, log_);
+  if (!trainer.ok()) {
+    OnTrainerEnded(MakeFailure(v1::Failure::EXIT, trainer.status().message()));
+    return;
+  }
+  trainer_ = *std::move(trainer);
+  ready_until_ = clock_.Monotonic() + options_.start_patience;
+}
+
+void Slot::ReadTrainer() {
+  while (trainer_ != nullptr) {
+    trainer_->ReadLog();
+    absl::StatusOr<TrainerMessage> message = trainer_->Receive();
+    if (absl::IsDeadlineExceeded(message.status())) return;
+    if (absl::IsUnavailable(message.status())) {
+      OnTrainerEnded(trainer_->End(options_.stop_patience));
+      return;
+    }
+    absl::Status status = message.status();
+    if (status.ok()) status = Handle(*message);
+    if (!status.ok()) {
+      KillTrainer(
+          v1::Failure::EXCEPTION,
+          absl::StrCat("the trainer broke the protocol: ", status.message()));
+    }
+  }
+}
+
+void Slot::CheckDeadlines() {
+  const absl::Duration now = clock_.Monotonic();
+  if (trainer_ != nullptr && now >= ready_until_) {
+    KillTrainer(v1::Failure::EXIT,
+                absl::StrCat("the trainer was not ready after ",
+                             absl::FormatDuration(options_.start_patience)));
+  }
+  if (trainer_ != nullptr && now >= stopped_until_) {
+    KillTrainer(v1::Failure::EXIT,
+                absl::StrCat("the trainer did not stop within ",
+                             absl::FormatDuration(options_.stop_patience)));
+  }
+}
+
+void Slot::KillTrainer(v1::Failure::Reason reason, const std::string& why) {
+  HS_LOG(kWarning, "trainer will be killed slot={} why=\"{}\"",
+         options_.spec.name, why);
+  v1::Failure failure = trainer_->End(absl::ZeroDuration());
+  failure.set_reason(reason);
+  failure.set_message(why);
+  failure.clear_exit_signal();  // Ours.
+  OnTrainerEnded(std::move(failure));
+}
+
+void Slot::OnTrainerEnded(v1::Failure failure) {
+  trainer_.reset();
+  // One that got ready is replaced at once.
+  const bool was_ready = ready_.has_value();
+  start_at_ = clock_.Monotonic() +
+              (was_ready ? absl::ZeroDuration() : restart_backoff_.Next());
+  ready_.reset();
+  ready_until_ = absl::InfiniteDuration();
+  stopped_until_ = absl::InfiniteDuration();
+  if (current_ != nullptr && (current_->trainer_busy || !was_ready)) {
+    current_->trainer_busy = false;
+    Decide(v1::Attempt::FAILED, failure);
+  }
+  if (!started_once_) {
+    started_once_ = true;
+    events_.on_first_start(absl::FailedPreconditionError(
+        absl::StrCat("slot ", options_.spec.name, ": ", failure.message(),
+                     ". It wrote:\n", failure.log_tail())));
+  }
+}
+
+void Slot::EndTrainer() {
+  if (trainer_ == nullptr) return;
+  if (current_ != nullptr && current_->trainer_busy) {
+    // It would hear of it after its assignment.
+    trainer_->End(absl::ZeroDuration());
+  } else {
+    trainer_->Send(Exit{}).IgnoreError();
+    trainer_->End(absl::Seconds(5));
+  }
+  trainer_.reset();
+  ready_.reset();
+  ready_until_ = absl::InfiniteDuration();
+}
+
+absl::Status Slot::Handle(const TrainerMessage& message) {
+  return std::visit([this](const auto& body) { return On(body); }, message);
+}
+
+absl::Status Slot::On(const Ready& ready) {
+  if (ready_.has_value()) return absl::InvalidArgumentError("ready twice");
+  if (ready.protocol != kTrainerProtocolVersion) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it speaks version ", ready.protocol, ", this agent ",
+                     kTrainerProtocolVersion));
+  }
+  ready_ = ready;
+  ready_until_ = absl::InfiniteDuration();
+  restart_backoff_.Reset();
+  if (!started_once_) {
+    started_once_ = true;
+    v1::Slot slot;
+    slot.set_name(options_.spec.name);
+    slot.set_device(ready.device);
+    slot.set_thread_count(ready.threads);
+    events_.on_first_start(std::move(slot));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Started& started) {
+  if (current_ == nullptr || !current_->trainer_busy ||
+      current_->started.has_value() || started.run != current_->key.run ||
+      started.attempt != current_->key.attempt) {
+    return absl::InvalidArgumentError(absl::StrCat("started.run ", started.run,
+                                                   " attempt ", started.attempt,
+                                                   " was not assigned"));
+  }
+  current_->started = started;
+  if (current_->ending.has_value()) return absl::OkStatus();  // Is stopped.
+  if (const absl::Status status = slabs_.Prepare(started.slab_bytes);
+      !status.ok()) {
+    Decide(v1::Attempt::FAILED,
+           MakeFailure(v1::Failure::OUT_OF_MEMORY, status.message()));
+    SendStop(StopMode::kNow);
+    return absl::OkStatus();
+  }
+  trainer_->Send(Slabs{started.slab_bytes}, slabs_.descriptors()).IgnoreError();
+  board_.SetRunning(current_->key, ToProto(started.effective));
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Step& step) {
+  if (current_ != nullptr && current_->trainer_busy) {
+    board_.SetProgress(current_->key, step.epoch,
+                       std::min(1.0, static_cast<double>(step.step) /
+                                         static_cast<double>(step.steps)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const EpochDone& epoch) {
+  if (current_ == nullptr || !current_->started.has_value() ||
+      epoch.epoch != current_->snapshot_epoch + 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("epoch ", epoch.epoch, " was not its turn"));
+  }
+  metrics_.CountEpoch(epoch.seconds);
+  current_->measured = epoch;
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Snapshot& snapshot) {
+  if (current_ == nullptr || !current_->started.has_value() ||
+      snapshot.epoch != current_->snapshot_epoch + 1 ||
+      (snapshot.epoch > 0 && (!current_->measured.has_value() ||
+                              current_->measured->epoch != snapshot.epoch))) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "snapshot of epoch ", snapshot.epoch, " was not its turn"));
+  }
+  HS_RETURN_IF_ERROR(slabs_.Take(snapshot.slab));
+  current_->snapshot_epoch = snapshot.epoch;
+  if (current_->cancel.stopped()) {
+    slabs_.Give(snapshot.slab);
+    return absl::OkStatus();
+  }
+  v1::EpochReport report;
+  report.set_epoch(snapshot.epoch);
+  if (snapshot.epoch > 0) {
+    const EpochDone& measured = *current_->measured;
+    *report.mutable_measurement() = ToProto(measured.measurement);
+    *report.mutable_seconds() = ToProto(measured.seconds);
+    report.set_examples_per_second(measured.examples_per_second);
+  }
+  StoreSnapshot(snapshot.slab, std::move(report));
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Paused&) {
+  if (current_ == nullptr || !current_->trainer_busy ||
+      !current_->stop_sent.has_value()) {
+    return absl::InvalidArgumentError("paused without being stopped");
+  }
+  current_->trainer_busy = false;
+  stopped_until_ = absl::InfiniteDuration();
+  Decide(v1::Attempt::RELEASED);
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Finished& finished) {
+  if (current_ == nullptr || !current_->trainer_busy ||
+      finished.epoch != current_->assignment.until_epoch() ||
+      finished.epoch != current_->snapshot_epoch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("finished with epoch ", finished.epoch));
+  }
+  current_->trainer_busy = false;
+  stopped_until_ = absl::InfiniteDuration();
+  Decide(v1::Attempt::SUCCEEDED);
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Failed& failed) {
+  if (current_ == nullptr || !current_->trainer_busy) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("failed without an assignment: ", failed.message));
+  }
+  v1::Failure failure = ToProto(failed);
+  failure.set_log_tail(trainer_->End(options_.stop_patience).log_tail());
+  OnTrainerEnded(std::move(failure));
+  return absl::OkStatus();
+}
+
+}  // namespace headstart::worker
