@@ -190,6 +190,25 @@ TEST_F(AgentFailureTest, RepeatsReportsUntilTheyAreAcknowledged) {
   EXPECT_EQ(storage_->digests().size(), 3u);
 }
 
+TEST_F(AgentFailureTest, ReadsNoSlabThatTheTrainerWasNotGiven) {
+  SetStubTrainerRules("attempt=2,epoch=0,do=huge");
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 1));
+  scheduler_->AwaitEnd(kRun, 1);  // Leaves small slabs behind.
+  v1::Assignment next = MakeAssignment(2, 0, 1);
+  next.set_run("studies/1/trials/2");
+  scheduler_->Assign("cpu:0", next);
+
+  const v1::AttemptStatus last = scheduler_->AwaitEnd(next.run(), 2).last;
+
+  EXPECT_EQ(last.failure().reason(), v1::Failure::OUT_OF_MEMORY);
+  next.set_attempt(3);
+  next.set_token(30);
+  scheduler_->Assign("cpu:0", next);
+  EXPECT_EQ(scheduler_->AwaitEnd(next.run(), 3).last.state(),
+            v1::Attempt::SUCCEEDED);
+}
+
 TEST_F(AgentFailureTest, WaitsForStorageWithoutLosingAnEpoch) {
   SetStubTrainerRules("attempt=1,epoch=2,do=wait");
   StartAgent();

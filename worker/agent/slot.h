@@ -110,6 +110,7 @@ class Slot final {
     std::optional<FetchedSource> fetched;
     bool trainer_busy = false;  // `assign` sent, no end of it heard.
     std::optional<Started> started;
+    bool slabs_sent = false;  // It may fill them.
     std::optional<EpochDone> measured;
     int64_t snapshot_epoch = -1;  // The last one.
     std::optional<StopMode> stop_sent;

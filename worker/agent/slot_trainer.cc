@@ -145,6 +145,7 @@ absl::Status Slot::On(const Started& started) {
     SendStop(StopMode::kNow);
     return absl::OkStatus();
   }
+  current_->slabs_sent = true;
   trainer_->Send(Slabs{started.slab_bytes}, slabs_.descriptors()).IgnoreError();
   board_.SetRunning(current_->key, ToProto(started.effective));
   return absl::OkStatus();
@@ -160,7 +161,7 @@ absl::Status Slot::On(const Step& step) {
 }
 
 absl::Status Slot::On(const EpochDone& epoch) {
-  if (current_ == nullptr || !current_->started.has_value() ||
+  if (current_ == nullptr || !current_->trainer_busy || !current_->slabs_sent ||
       epoch.epoch != current_->snapshot_epoch + 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("epoch ", epoch.epoch, " was not its turn"));
@@ -171,8 +172,11 @@ absl::Status Slot::On(const EpochDone& epoch) {
 }
 
 absl::Status Slot::On(const Snapshot& snapshot) {
-  if (current_ == nullptr || !current_->started.has_value() ||
+  // Slabs of an earlier assignment may be there that are too small for what
+  // this one's table says.
+  if (current_ == nullptr || !current_->trainer_busy || !current_->slabs_sent ||
       snapshot.epoch != current_->snapshot_epoch + 1 ||
+      snapshot.epoch > current_->assignment.until_epoch() ||
       (snapshot.epoch > 0 && (!current_->measured.has_value() ||
                               current_->measured->epoch != snapshot.epoch))) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -81,6 +81,8 @@ class StubTrainer {
 
  private:
   void Train(const Assign& assign, std::vector<UniqueFd> descriptors);
+  // Says it has filled a slab that it never got.
+  void ClaimHugeSnapshot(const Assign& assign);
   void LoadOrDraw(const Assign& assign, std::vector<UniqueFd> descriptors);
   void TrainEpoch(int64_t seed, int64_t epoch);
   // False when `stop now` came.
@@ -128,6 +130,8 @@ void StubTrainer::Train(const Assign& assign,
   slabs_.clear();
   free_slabs_.clear();
   stop_.reset();
+  if (ActionAt(assign.attempt, 0).what == "huge")
+    return ClaimHugeSnapshot(assign);
   Send(Started{.run = assign.run,
                .attempt = assign.attempt,
                .slab_bytes = SlabBytes(table_),
@@ -160,6 +164,19 @@ void StubTrainer::Train(const Assign& assign,
     if (!WriteSnapshot(epoch)) return Send(Paused{epoch - 1});
   }
   Send(Finished{epoch});
+}
+
+void StubTrainer::ClaimHugeSnapshot(const Assign& assign) {
+  const TensorTable table = *LayOut({{.name = "w", .shape = {1 << 30, 1024}}});
+  Send(Started{.run = assign.run,
+               .attempt = assign.attempt,
+               .slab_bytes = SlabBytes(table),
+               .tensors = table,
+               .effective = {.batch_size = 1, .thread_count = 1},
+               .model = "stub"});
+  Send(Snapshot{.epoch = 0, .slab = 0});
+  while (stop_ != StopMode::kNow) Pump(absl::InfiniteDuration());
+  Send(Paused{-1});
 }
 
 void StubTrainer::LoadOrDraw(const Assign& assign,

@@ -18,6 +18,8 @@ namespace headstart::worker {
 //              message that ends the epoch
 //   hang       answers nothing any more
 //   garbage    sends a line that is no message
+//   huge       (epoch=0) needs slabs of 4 TiB, and says at once, without any,
+//              that it has filled the first
 //   bad_slab   says that it has filled a slab that there is not
 // A rule without an attempt is for all; attempt=0 is for the start: exit:N
 // then ends it before it is ready.
