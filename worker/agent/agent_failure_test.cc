@@ -93,6 +93,17 @@ TEST_F(AgentFailureTest, SaysWhichSignalEndedTheTrainer) {
   EXPECT_EQ(scheduler_->AwaitEnd(kRun, 2).last.state(), v1::Attempt::SUCCEEDED);
 }
 
+TEST_F(AgentFailureTest, SaysWhichSignalEndedTheTrainerWithinALine) {
+  SetStubTrainerRules("attempt=1,epoch=1,do=cut");
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 4));
+
+  const v1::Failure failure = scheduler_->AwaitEnd(kRun, 1).last.failure();
+
+  EXPECT_EQ(failure.reason(), v1::Failure::SIGNAL);
+  EXPECT_EQ(failure.exit_signal(), 9);
+}
+
 TEST_F(AgentFailureTest, HintsAtMemoryWhenTheKernelKills) {
   SetStubTrainerRules("attempt=1,epoch=1,do=signal:9");
   StartAgent();

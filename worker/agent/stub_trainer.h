@@ -12,6 +12,7 @@ namespace headstart::worker {
 // "attempt=1,epoch=2,do=signal:11;attempt=2,epoch=3,do=nan", each for the
 // moment before that epoch is measured:
 //   signal:N   writes "about to crash" to stderr and raises signal N
+//   cut        writes half a line, then kills itself
 //   exit:N     ends with this exit code
 //   nan        says failed NON_FINITE_LOSS, and ends
 //   wait       waits until the FIFO that STUB_GATE names has a byte, or for a

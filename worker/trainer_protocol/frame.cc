@@ -183,7 +183,8 @@ absl::Status FrameSocket::ReadSome() {
   if (size == 0) {
     ended_ = true;
     if (partial_.line.empty()) return absl::OkStatus();
-    return absl::InvalidArgumentError(
+    // Whoever is killed while it writes leaves this behind.
+    return absl::UnavailableError(
         absl::StrCat("the stream ends within a line, after ",
                      partial_.line.size(), " bytes of it"));
   }

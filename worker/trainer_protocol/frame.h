@@ -60,9 +60,8 @@ class FrameSocket final {
   // Waits for the next line; none when the other side closed the socket
   // between lines.
   //   DeadlineExceeded  no whole line came within `timeout`; call again.
-  //   InvalidArgument   a line too long, too many descriptors, or a stream that
-  //                     ends within a line.
-  //   Unavailable       the socket broke.
+  //   InvalidArgument   a line too long, or too many descriptors.
+  //   Unavailable       the socket broke, or the stream ends within a line.
   absl::StatusOr<std::optional<Frame>> Receive(
       absl::Duration timeout = absl::InfiniteDuration());
 
