@@ -98,6 +98,7 @@ absl::Status Agent::CreateSlots() {
                          absl::StrReplaceAll(spec.name, {{":", "-"}}), ".log"),
                      .slab_count = options_.slab_count,
                      .isolate_trials = options_.isolate_trials,
+                     .trainer_timeout = options_.trainer_timeout,
                      .stop_patience = options_.stop_patience};
     SlotEvents events{.on_first_start =
                           [this, i](absl::StatusOr<v1::Slot> started) {

@@ -43,7 +43,9 @@ struct AgentOptions {
   // after that for the scheduler to hear of it.
   absl::Duration store_patience = absl::Seconds(10);
   absl::Duration report_patience = absl::Seconds(5);
-  absl::Duration stop_patience = absl::Seconds(10);  // As in SlotOptions.
+  // As in SlotOptions.
+  absl::Duration stop_patience = absl::Seconds(10);
+  absl::Duration trainer_timeout = absl::Minutes(10);
 };
 
 // Keeps the scheduler and the slots in step: current state up, desired state

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "tests/support/status_matchers.h"
@@ -67,6 +68,57 @@ TEST_F(AgentFailureTest, KillsATrainerThatDoesNotStop) {
 
   EXPECT_EQ(scheduler_->AwaitEnd(kRun, 1).last.state(), v1::Attempt::RELEASED);
   EXPECT_EQ(scheduler_->AwaitEnd(kRun, 2).last.state(), v1::Attempt::SUCCEEDED);
+}
+
+TEST_F(AgentFailureTest, KillsATrainerThatSaysNothing) {
+  SetStubTrainerRules("attempt=1,epoch=2,do=hang");
+  AgentOptions options = Options();
+  options.trainer_timeout = absl::Milliseconds(200);
+  StartAgent(options);
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 100));
+
+  const v1::AttemptStatus last = scheduler_->AwaitEnd(kRun, 1).last;
+
+  EXPECT_EQ(last.state(), v1::Attempt::FAILED);
+  EXPECT_EQ(last.failure().reason(), v1::Failure::EXIT);
+  EXPECT_EQ(last.failure().exit_signal(), 0);
+  EXPECT_THAT(last.failure().message(), HasSubstr("said nothing for 200ms"));
+}
+
+TEST_F(AgentFailureTest, KillsATrainerThatDoesNotRead) {
+  SetStubTrainerRules("attempt=1,epoch=2,do=deaf");
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 100));
+  scheduler_->Await([](const FakeScheduler::Heard& heard) {
+    auto attempt = heard.find({kRun, 1});
+    return attempt != heard.end() &&
+           attempt->second.last.epoch_progress() == 1.0;
+  });
+
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 100), /*release=*/true);
+
+  const v1::AttemptStatus last = scheduler_->AwaitEnd(kRun, 1).last;
+  EXPECT_EQ(last.state(), v1::Attempt::FAILED);
+  EXPECT_THAT(last.failure().message(), HasSubstr("did not read"));
+}
+
+TEST_F(AgentFailureTest, WaitsLongerAndLongerForTrainersThatFaint) {
+  SetStubTrainerRules("attempt=0,epoch=0,do=faint");
+  AgentOptions options = Options();
+  options.slots.pop_back();
+  const absl::Duration start = Clock::Real().Monotonic();
+  StartAgent(options);
+
+  int starts = 0;
+  while (starts < 5) {
+    scheduler_->AwaitCalls(1);
+    ASSERT_TRUE(absl::SimpleAtoi(
+        Metric("headstart_worker_trainer_starts_total"), &starts));
+  }
+
+  // The pauses between five starts, each at its shortest.
+  EXPECT_GE(Clock::Real().Monotonic() - start,
+            absl::Milliseconds(50 + 100 + 200 + 400));
 }
 
 TEST_F(AgentFailureTest, SaysWhichSignalEndedTheTrainer) {

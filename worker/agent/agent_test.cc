@@ -44,6 +44,9 @@ TEST_F(AgentTest, TrainsStoresAndReportsEveryEpoch) {
     EXPECT_EQ(report.manifest_digest(),
               Digests().at(absl::StrCat(kRun, "/epochs/", epoch)));
   }
+  // What the trainer said at its end counts too.
+  EXPECT_EQ(Metric("headstart_epoch_seconds_sum{phase=\"train\"}"), "0.75");
+  EXPECT_EQ(Metric("headstart_epoch_seconds_sum{phase=\"snapshot\"}"), "0.5");
   const v1::SynchronizeRequest request = scheduler_->last_request();
   EXPECT_EQ(request.worker(), "workers/test");
   ASSERT_EQ(request.slots_size(), 2);

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -34,6 +36,7 @@ struct Flags {
   std::string data_folder;
   std::string endpoints_folder;
   std::string metrics_listen = "127.0.0.1:0";
+  std::string trainer_timeout = "10m";
 };
 
 // workers/ and the host's name, with what no name may hold replaced.
@@ -89,6 +92,10 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--trainer", flags.agent.trainer_program,
                  "The trainer's program.")
       ->capture_default_str();
+  app.add_option("--trainer-timeout", flags.trainer_timeout,
+                 "A trainer at work that says nothing for so long is killed, "
+                 "and its attempt fails. At least 10s; longer than any batch.")
+      ->capture_default_str();
   app.add_flag("--isolate-trials", flags.agent.isolate_trials,
                "Start a fresh trainer for every attempt.");
   app.set_config("--config", "", "Read flags from this file.");
@@ -111,6 +118,13 @@ absl::Status Run(Flags flags) {
   HS_RETURN_IF_ERROR(
       Annotate(WorkerName::Parse(flags.agent.name).status(), "--name"));
   HS_ASSIGN_OR_RETURN(flags.agent.slots, ParseSlots(flags.slots));
+  if (!absl::ParseDuration(flags.trainer_timeout,
+                           &flags.agent.trainer_timeout) ||
+      flags.agent.trainer_timeout < absl::Seconds(10)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--trainer-timeout: \"", flags.trainer_timeout,
+                     "\" is no time of 10s or more, such as 10m."));
+  }
   if (access(flags.agent.trainer_program.c_str(), X_OK) != 0) {
     return absl::NotFoundError(absl::StrCat(
         "There is no program ", flags.agent.trainer_program,

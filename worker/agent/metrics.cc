@@ -55,6 +55,14 @@ void AgentMetrics::CountEpoch(const PhaseSeconds& seconds) {
   stall_seconds_total_.Increment(seconds.stall);
 }
 
+void AgentMetrics::CountRest(const PhaseSeconds& seconds) {
+  if (seconds.train > 0) train_seconds_.Observe(seconds.train);
+  if (seconds.evaluate > 0) evaluate_seconds_.Observe(seconds.evaluate);
+  if (seconds.snapshot > 0) snapshot_seconds_.Observe(seconds.snapshot);
+  if (seconds.stall > 0) stall_seconds_.Observe(seconds.stall);
+  stall_seconds_total_.Increment(seconds.stall);
+}
+
 void AgentMetrics::CountAttempt(v1::Attempt::State state) {
   switch (state) {
     case v1::Attempt::SUCCEEDED:

@@ -14,6 +14,9 @@ struct AgentMetrics {
 
   // An epoch's seconds by phase, and its stall.
   void CountEpoch(const PhaseSeconds& seconds);
+  // What came after an attempt's last epoch: phases that took no time are not
+  // observed.
+  void CountRest(const PhaseSeconds& seconds);
   // An attempt's end on this worker.
   void CountAttempt(v1::Attempt::State state);
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -45,6 +46,11 @@ absl::Status SlabPool::Take(int64_t slab) {
 void SlabPool::Give(int64_t slab) {
   HS_CHECK(entries_[slab].agents) << "slab " << slab;
   entries_[slab].agents = false;
+}
+
+bool SlabPool::all_taken() const {
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [](const Entry& entry) { return entry.agents; });
 }
 
 std::vector<int> SlabPool::descriptors() const {

@@ -29,6 +29,9 @@ class SlabPool final {
   // The agent is done with it: it is the trainer's again.
   void Give(int64_t slab);
 
+  // The trainer has none to write to.
+  bool all_taken() const;
+
   const Slab& slab(int64_t index) const { return entries_[index].slab; }
   std::vector<int> descriptors() const;
 

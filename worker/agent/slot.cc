@@ -124,7 +124,9 @@ void Slot::Wait() {
   std::vector<pollfd> entries;
   if (trainer_ != nullptr) entries = trainer_->poll_entries();
   entries.push_back({.fd = wake_.get(), .events = POLLIN, .revents = 0});
-  absl::Duration until = std::min(ready_until_, stopped_until_);
+  absl::Duration until =
+      std::min({ready_until_, stopped_until_, SilentUntil()});
+  if (!send_status_.ok()) until = absl::ZeroDuration();
   if (trainer_ == nullptr && !handing_back_) until = std::min(until, start_at_);
   int wait_ms = -1;
   if (until != absl::InfiniteDuration()) {
@@ -246,10 +248,8 @@ void Slot::AssignIfReady() {
     descriptors.push_back(current_->fetched->memory.descriptor());
   }
   current_->trainer_busy = true;
-  // When it cannot be sent the trainer is gone, which is noticed elsewhere.
-  trainer_
-      ->Send(ToAssign(current_->assignment, std::move(sources)), descriptors)
-      .IgnoreError();
+  heard_at_ = clock_.Monotonic();
+  Tell(ToAssign(current_->assignment, std::move(sources)), descriptors);
   current_->fetched.reset();  // The trainer has the memory now.
 }
 
@@ -266,7 +266,7 @@ void Slot::SendStop(StopMode mode) {
   if (mode == StopMode::kNow) {
     stopped_until_ = clock_.Monotonic() + options_.stop_patience;
   }
-  trainer_->Send(Stop{mode}).IgnoreError();
+  Tell(Stop{mode});
 }
 
 void Slot::GiveUp(bool keep_snapshots) {
@@ -343,7 +343,8 @@ void Slot::OnStored(int64_t slab, v1::EpochReport report,
     report.set_manifest_digest(std::string(digest->bytes()));
     board_.AddReport(current_->key, std::move(report));
     if (current_->trainer_busy) {
-      trainer_->Send(SlabFree{slab}).IgnoreError();
+      heard_at_ = clock_.Monotonic();
+      Tell(SlabFree{slab});
     }
     return;
   }

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/random_stream.h"
@@ -39,6 +40,9 @@ struct SlotOptions {
   bool isolate_trials = false;
   // A trainer that has not said `ready` by then is killed.
   absl::Duration start_patience = absl::Minutes(2);
+  // One that holds an assignment and says nothing for so long is killed; the
+  // time it waits for a slab does not count.
+  absl::Duration trainer_timeout = absl::Minutes(10);
   // A trainer that does not answer `stop now` is killed after this.
   absl::Duration stop_patience = absl::Seconds(10);
 };
@@ -145,6 +149,13 @@ class Slot final {
   // The trainer.
   void StartTrainer();
   void ReadTrainer();
+  // Sends. A trainer that does not read is killed by CheckDeadlines.
+  void Tell(const AgentMessage& message,
+            absl::Span<const int> descriptors = {});
+  // Whether it has an epoch to snapshot and no slab to do it in.
+  bool WaitsForSlab() const;
+  // When it has been silent for too long.
+  absl::Duration SilentUntil() const;
   void CheckDeadlines();
   void OnTrainerEnded(v1::Failure failure);
   void EndTrainer();
@@ -153,6 +164,7 @@ class Slot final {
   absl::Status On(const Ready& ready);
   absl::Status On(const Started& started);
   absl::Status On(const Step& step);
+  absl::Status On(const Heartbeat& heartbeat);
   absl::Status On(const EpochDone& epoch);
   absl::Status On(const Snapshot& snapshot);
   absl::Status On(const Paused& paused);
@@ -172,7 +184,7 @@ class Slot final {
   // Of the slot's thread.
   TrainerLog log_;
   SlabPool slabs_;
-  Backoff restart_backoff_;
+  Backoff restart_backoff_;  // Begins anew with each attempt that is served.
   DesiredWork desired_;
   bool handing_back_ = false;
   bool said_handed_back_ = false;
@@ -184,6 +196,9 @@ class Slot final {
   absl::Duration start_at_ = absl::ZeroDuration();
   absl::Duration ready_until_ = absl::InfiniteDuration();
   absl::Duration stopped_until_ = absl::InfiniteDuration();
+  // When the trainer last said something or was given something to do.
+  absl::Duration heard_at_ = absl::ZeroDuration();
+  absl::Status send_status_;  // Of all that this trainer was sent.
 
   // Of the storage thread.
   Uploader uploader_;

@@ -34,6 +34,7 @@ void Slot::ReadTrainer() {
       OnTrainerEnded(trainer_->End(options_.stop_patience));
       return;
     }
+    heard_at_ = clock_.Monotonic();
     absl::Status status = message.status();
     if (status.ok()) status = Handle(*message);
     if (!status.ok()) {
@@ -44,8 +45,42 @@ void Slot::ReadTrainer() {
   }
 }
 
+void Slot::Tell(const AgentMessage& message,
+                absl::Span<const int> descriptors) {
+  send_status_.Update(trainer_->Send(message, descriptors));
+}
+
+bool Slot::WaitsForSlab() const {
+  return current_ != nullptr && current_->trainer_busy &&
+         current_->measured.has_value() &&
+         current_->measured->epoch > current_->snapshot_epoch &&
+         slabs_.all_taken();
+}
+
+absl::Duration Slot::SilentUntil() const {
+  if (current_ == nullptr || !current_->trainer_busy || WaitsForSlab()) {
+    return absl::InfiniteDuration();
+  }
+  return heard_at_ + options_.trainer_timeout;
+}
+
 void Slot::CheckDeadlines() {
   const absl::Duration now = clock_.Monotonic();
+  // One that is gone has been read to its end before.
+  if (trainer_ != nullptr && !send_status_.ok()) {
+    KillTrainer(v1::Failure::EXIT,
+                absl::StrCat("the trainer did not read what it was sent (",
+                             send_status_.message(), ") and was killed"));
+  }
+  if (trainer_ != nullptr && now >= SilentUntil()) {
+    KillTrainer(
+        v1::Failure::EXIT,
+        absl::StrCat("the trainer said nothing for ",
+                     absl::FormatDuration(options_.trainer_timeout),
+                     " and was killed; if it was at work, a batch takes too "
+                     "long: choose a smaller batch_size, or start the worker "
+                     "with a longer --trainer-timeout"));
+  }
   if (trainer_ != nullptr && now >= ready_until_) {
     KillTrainer(v1::Failure::EXIT,
                 absl::StrCat("the trainer was not ready after ",
@@ -70,13 +105,12 @@ void Slot::KillTrainer(v1::Failure::Reason reason, const std::string& why) {
 
 void Slot::OnTrainerEnded(v1::Failure failure) {
   trainer_.reset();
-  // One that got ready is replaced at once.
   const bool was_ready = ready_.has_value();
-  start_at_ = clock_.Monotonic() +
-              (was_ready ? absl::ZeroDuration() : restart_backoff_.Next());
+  start_at_ = clock_.Monotonic() + restart_backoff_.Next();
   ready_.reset();
   ready_until_ = absl::InfiniteDuration();
   stopped_until_ = absl::InfiniteDuration();
+  send_status_ = absl::OkStatus();
   if (current_ != nullptr && (current_->trainer_busy || !was_ready)) {
     current_->trainer_busy = false;
     Decide(v1::Attempt::FAILED, failure);
@@ -101,6 +135,7 @@ void Slot::EndTrainer() {
   trainer_.reset();
   ready_.reset();
   ready_until_ = absl::InfiniteDuration();
+  send_status_ = absl::OkStatus();
 }
 
 absl::Status Slot::Handle(const TrainerMessage& message) {
@@ -116,7 +151,6 @@ absl::Status Slot::On(const Ready& ready) {
   }
   ready_ = ready;
   ready_until_ = absl::InfiniteDuration();
-  restart_backoff_.Reset();
   if (!started_once_) {
     started_once_ = true;
     v1::Slot slot;
@@ -146,7 +180,7 @@ absl::Status Slot::On(const Started& started) {
     return absl::OkStatus();
   }
   current_->slabs_sent = true;
-  trainer_->Send(Slabs{started.slab_bytes}, slabs_.descriptors()).IgnoreError();
+  Tell(Slabs{started.slab_bytes}, slabs_.descriptors());
   board_.SetRunning(current_->key, ToProto(started.effective));
   return absl::OkStatus();
 }
@@ -159,6 +193,8 @@ absl::Status Slot::On(const Step& step) {
   }
   return absl::OkStatus();
 }
+
+absl::Status Slot::On(const Heartbeat&) { return absl::OkStatus(); }
 
 absl::Status Slot::On(const EpochDone& epoch) {
   if (current_ == nullptr || !current_->trainer_busy || !current_->slabs_sent ||
@@ -200,13 +236,15 @@ absl::Status Slot::On(const Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
-absl::Status Slot::On(const Paused&) {
+absl::Status Slot::On(const Paused& paused) {
   if (current_ == nullptr || !current_->trainer_busy ||
       !current_->stop_sent.has_value()) {
     return absl::InvalidArgumentError("paused without being stopped");
   }
   current_->trainer_busy = false;
   stopped_until_ = absl::InfiniteDuration();
+  restart_backoff_.Reset();
+  metrics_.CountRest(paused.seconds);
   Decide(v1::Attempt::RELEASED);
   return absl::OkStatus();
 }
@@ -220,6 +258,8 @@ absl::Status Slot::On(const Finished& finished) {
   }
   current_->trainer_busy = false;
   stopped_until_ = absl::InfiniteDuration();
+  restart_backoff_.Reset();
+  metrics_.CountRest(finished.seconds);
   Decide(v1::Attempt::SUCCEEDED);
   return absl::OkStatus();
 }
@@ -229,6 +269,8 @@ absl::Status Slot::On(const Failed& failed) {
     return absl::InvalidArgumentError(
         absl::StrCat("failed without an assignment: ", failed.message));
   }
+  // It has done its part: the next trial may come at once.
+  if (failed.reason == FailureReason::kNonFiniteLoss) restart_backoff_.Reset();
   v1::Failure failure = ToProto(failed);
   failure.set_log_tail(trainer_->End(options_.stop_patience).log_tail());
   OnTrainerEnded(std::move(failure));

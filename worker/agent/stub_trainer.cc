@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,7 +87,7 @@ class StubTrainer {
   void LoadOrDraw(const Assign& assign, std::vector<UniqueFd> descriptors);
   void TrainEpoch(int64_t seed, int64_t epoch);
   // False when `stop now` came.
-  bool Act(const Action& action);
+  bool Act(int64_t epoch, const Action& action);
   bool WriteSnapshot(int64_t epoch);
   void WaitAtGate();
 
@@ -114,6 +115,7 @@ int StubTrainer::Serve() {
   }
   std::cerr << "stub trainer is ready" << std::endl;
   Send(Ready{.library = "stub 1", .device = "stub device", .threads = 1});
+  if (ActionAt(0, 0).what == "faint") return 1;
   for (;;) {
     auto message = Receive(absl::InfiniteDuration());
     if (std::holds_alternative<Exit>(message->first)) return 0;
@@ -153,7 +155,9 @@ void StubTrainer::Train(const Assign& assign,
     Pump(absl::ZeroDuration());
     if (stop_.has_value()) return Send(Paused{epoch});
     Send(Step{.epoch = epoch + 1, .step = 1, .steps = 2});
-    if (!Act(ActionAt(assign.attempt, epoch + 1))) return Send(Paused{epoch});
+    if (!Act(epoch + 1, ActionAt(assign.attempt, epoch + 1))) {
+      return Send(Paused{epoch});
+    }
     TrainEpoch(assign.seed, ++epoch);
     Send(EpochDone{
         .epoch = epoch,
@@ -163,7 +167,7 @@ void StubTrainer::Train(const Assign& assign,
         .examples_per_second = 400});
     if (!WriteSnapshot(epoch)) return Send(Paused{epoch - 1});
   }
-  Send(Finished{epoch});
+  Send(Finished{epoch, {.snapshot = 0.5}});
 }
 
 void StubTrainer::ClaimHugeSnapshot(const Assign& assign) {
@@ -220,7 +224,7 @@ void StubTrainer::TrainEpoch(int64_t seed, int64_t epoch) {
   }
 }
 
-bool StubTrainer::Act(const Action& action) {
+bool StubTrainer::Act(int64_t epoch, const Action& action) {
   if (action.what == "signal") {
     std::cerr << "about to crash" << std::endl;
     signal(action.number, SIG_DFL);
@@ -239,6 +243,11 @@ bool StubTrainer::Act(const Action& action) {
   } else if (action.what == "wait") {
     WaitAtGate();
   } else if (action.what == "hang") {
+    for (;;) pause();
+  } else if (action.what == "deaf") {
+    HS_CHECK_EQ(shutdown(socket_->descriptor(), SHUT_RD), 0);
+    // All of the epoch is done, which never is so otherwise.
+    Send(Step{.epoch = epoch, .step = 2, .steps = 2});
     for (;;) pause();
   } else if (action.what == "garbage") {
     HS_CHECK_OK(socket_->Send("[]"));

@@ -18,12 +18,13 @@ namespace headstart::worker {
 //   wait       waits until the FIFO that STUB_GATE names has a byte, or for a
 //              message that ends the epoch
 //   hang       answers nothing any more
+//   deaf       reads nothing any more, says that the epoch is done, and hangs
 //   garbage    sends a line that is no message
 //   huge       (epoch=0) needs slabs of 4 TiB, and says at once, without any,
 //              that it has filled the first
 //   bad_slab   says that it has filled a slab that there is not
 // A rule without an attempt is for all; attempt=0 is for the start: exit:N
-// then ends it before it is ready.
+// then ends it before it is ready, and faint right after.
 int StubTrainerMain(int argc, char** argv);
 
 // Whether a test program with these arguments was started as a trainer.

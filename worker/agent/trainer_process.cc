@@ -92,8 +92,14 @@ absl::StatusOr<pid_t> Spawn(const TrainerOptions& options, int socket,
   return pid;
 }
 
-v1::Failure DescribeEnd(const siginfo_t& info) {
+// `killed`: by us, for it took too long to end.
+v1::Failure DescribeEnd(const siginfo_t& info, bool killed) {
   v1::Failure failure;
+  if (killed && info.si_code != CLD_EXITED && info.si_status == SIGKILL) {
+    failure.set_reason(v1::Failure::EXIT);
+    failure.set_message("the trainer did not end by itself and was killed");
+    return failure;
+  }
   if (info.si_code == CLD_EXITED) {
     failure.set_reason(v1::Failure::EXIT);
     failure.set_message(
@@ -194,10 +200,12 @@ v1::Failure TrainerProcess::End(absl::Duration patience) {
   if (ended_.has_value()) return *ended_;
   Clock& clock = Clock::Real();
   const absl::Duration deadline = clock.Monotonic() + patience;
+  bool killed = false;
   while (!Exited()) {
     const absl::Duration left = deadline - clock.Monotonic();
     if (left <= absl::ZeroDuration()) {
       kill(pid_, SIGKILL);
+      killed = true;
       break;
     }
     // A trainer that writes its last words must not block on a full pipe.
@@ -213,7 +221,7 @@ v1::Failure TrainerProcess::End(absl::Duration patience) {
     HS_CHECK(errno == EINTR) << "waitid: " << strerror(errno);
   }
   ReadLog();
-  ended_ = DescribeEnd(info);
+  ended_ = DescribeEnd(info, killed);
   ended_->set_log_tail(log_.Tail());
   HS_LOG(kInfo, "trainer ended pid={} how=\"{}\"", pid_, ended_->message());
   return *ended_;

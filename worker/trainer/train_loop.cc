@@ -24,6 +24,7 @@ namespace headstart::worker {
 namespace {
 
 constexpr absl::Duration kStepMessageInterval = absl::Seconds(1);
+constexpr absl::Duration kHeartbeatInterval = absl::Seconds(10);
 
 // One assignment on its way through its epochs. What interrupts it, a stop
 // asked for by the host, travels as Cancelled inside this file.
@@ -41,6 +42,8 @@ class Loop final {
   absl::Status TrainEpochs();
   // The last epoch that the host has a snapshot of.
   int64_t snapshot_epoch() const { return snapshot_epoch_; }
+  // Since the last `epoch` message.
+  const PhaseSeconds& seconds() const { return seconds_; }
 
  private:
   absl::Status TrainEpoch(int64_t epoch, Measurement& measurement);
@@ -60,7 +63,7 @@ class Loop final {
   Host& host_;
   BatchReader batches_;
   int64_t snapshot_epoch_ = 0;
-  PhaseSeconds seconds_;  // Since the last `epoch` message.
+  PhaseSeconds seconds_;
 };
 
 // Adds the time of its life to a phase.
@@ -89,10 +92,12 @@ absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
   Loop loop(assignment.assign, run, datasets, clock, host);
   const absl::Status status = loop.TrainEpochs();
   if (absl::IsCancelled(status)) {
-    return host.Send(Paused{.epoch = loop.snapshot_epoch()});
+    return host.Send(
+        Paused{.epoch = loop.snapshot_epoch(), .seconds = loop.seconds()});
   }
   HS_RETURN_IF_ERROR(status);
-  return host.Send(Finished{.epoch = loop.snapshot_epoch()});
+  return host.Send(
+      Finished{.epoch = loop.snapshot_epoch(), .seconds = loop.seconds()});
 }
 
 namespace {
@@ -196,8 +201,16 @@ absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
 
 absl::StatusOr<Evaluation> Loop::EvaluateOn(const Examples& examples,
                                             int64_t epoch, const char* what) {
+  absl::Duration next_heartbeat = clock_.Monotonic() + kHeartbeatInterval;
   const std::optional<Evaluation> evaluation =
-      Evaluate(*run_.model, examples, [this] { return stop_now(); });
+      Evaluate(*run_.model, examples, [&] {
+        if (const auto now = clock_.Monotonic(); now >= next_heartbeat) {
+          next_heartbeat = now + kHeartbeatInterval;
+          // That nobody listens shows with the next message that matters.
+          host_.Send(Heartbeat{}).IgnoreError();
+        }
+        return stop_now();
+      });
   if (!evaluation.has_value()) return absl::CancelledError();
   if (!std::isfinite(evaluation->loss)) {
     // The last step of the epoch broke the weights.

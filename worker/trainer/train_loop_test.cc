@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -67,6 +68,9 @@ class FakeHost final : public Host {
       story.push_back(absl::StrCat("paused ", paused->epoch));
     } else if (const auto* finished = std::get_if<Finished>(&message)) {
       story.push_back(absl::StrCat("finished ", finished->epoch));
+      rest = finished->seconds;
+    } else if (std::holds_alternative<Heartbeat>(message)) {
+      story.push_back("heartbeat");
     }
     if (on_send) on_send();
     return send_status;
@@ -87,6 +91,7 @@ class FakeHost final : public Host {
   std::map<int64_t, std::string> snapshots;
   std::map<int64_t, EpochDone> epochs;
   std::vector<std::string> story;
+  PhaseSeconds rest;  // Those of `finished`.
 
   std::function<void()> on_send;
   absl::Status send_status;
@@ -167,12 +172,13 @@ Assignment Resumed(const std::string& spec, const FakeHost& host,
   return assignment;
 }
 
-absl::Status RunOn(FakeHost& host, const Assignment& assignment) {
+absl::Status RunOn(FakeHost& host, const Assignment& assignment,
+                   Clock& clock = Clock::Real()) {
   static const bool set_up = (SetUpLibTorch(/*threads=*/1), true);
   static auto* const datasets =
       new DatasetReader({SourceFolder() + "/examples/data"});
   HS_CHECK(set_up);
-  return Train(assignment, *datasets, Clock::Real(), host);
+  return Train(assignment, *datasets, clock, host);
 }
 
 TEST(TrainLoopTest, TellsItsStoryInOrder) {
@@ -182,6 +188,39 @@ TEST(TrainLoopTest, TellsItsStoryInOrder) {
 
   EXPECT_THAT(host.story, ElementsAre("snapshot 0", "epoch 1", "snapshot 1",
                                       "epoch 2", "snapshot 2", "finished 2"));
+}
+
+// Eleven seconds pass whenever somebody looks.
+class RushingClock final : public Clock {
+ public:
+  absl::Time Now() const override { return absl::UnixEpoch(); }
+  absl::Duration Monotonic() const override {
+    return elapsed += absl::Seconds(11);
+  }
+  bool WaitFor(absl::Duration, const StopEvent&) override { return false; }
+
+  mutable absl::Duration elapsed;
+};
+
+TEST(TrainLoopTest, SaysThatItIsAtWorkWhileItEvaluates) {
+  FakeHost host;
+  RushingClock clock;
+
+  ASSERT_OK(RunOn(host, Fresh(Spec({.evaluate = "TEST_EVERY_EPOCH"}), 1),
+                  clock));
+
+  // Validation is one batch, the test set 40.
+  EXPECT_EQ(std::count(host.story.begin(), host.story.end(), "heartbeat"), 41);
+}
+
+TEST(TrainLoopTest, CountsTheSecondsOfTheLastSnapshotToo) {
+  FakeHost host;
+  RushingClock clock;
+
+  ASSERT_OK(RunOn(host, Fresh(Spec({}), 1), clock));
+
+  EXPECT_EQ(host.epochs.at(1).seconds.snapshot, 11);
+  EXPECT_EQ(host.rest, (PhaseSeconds{.snapshot = 11, .stall = 11}));
 }
 
 TEST(TrainLoopTest, ReadsBackTheValuesInEffect) {

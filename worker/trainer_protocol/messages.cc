@@ -387,6 +387,9 @@ void Describe(Form& form, Step& step) {
 }
 
 template <typename Form>
+void Describe(Form&, Heartbeat&) {}
+
+template <typename Form>
 void Describe(Form& form, Measurement& measurement) {
   form.NumberOrAbsent("training_loss", measurement.training_loss);
   form.NumberOrAbsent("training_accuracy", measurement.training_accuracy);
@@ -421,11 +424,13 @@ void Describe(Form& form, Snapshot& snapshot) {
 template <typename Form>
 void Describe(Form& form, Paused& paused) {
   form.Integer("epoch", paused.epoch, -1);
+  form.Nested("seconds", paused.seconds);
 }
 
 template <typename Form>
 void Describe(Form& form, Finished& finished) {
   form.Integer("epoch", finished.epoch, 0);
+  form.Nested("seconds", finished.seconds);
 }
 
 template <typename Form>
@@ -463,15 +468,27 @@ absl::Status Check(const Started& started) {
                   "started.tensors");
 }
 
-absl::Status Check(const EpochDone& epoch) {
-  const PhaseSeconds& s = epoch.seconds;
-  for (const double seconds : {s.train, s.evaluate, s.snapshot, s.stall}) {
+absl::Status CheckSeconds(const PhaseSeconds& phases, const char* type) {
+  for (const double seconds :
+       {phases.train, phases.evaluate, phases.snapshot, phases.stall}) {
     if (!std::isfinite(seconds) || seconds < 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "epoch.seconds has ", seconds, "; finite and 0 or more is allowed"));
+          type, ".seconds has ", seconds, "; finite and 0 or more is allowed"));
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Check(const EpochDone& epoch) {
+  return CheckSeconds(epoch.seconds, "epoch");
+}
+
+absl::Status Check(const Paused& paused) {
+  return CheckSeconds(paused.seconds, "paused");
+}
+
+absl::Status Check(const Finished& finished) {
+  return CheckSeconds(finished.seconds, "finished");
 }
 
 template <typename Message>
@@ -487,6 +504,7 @@ const char* TypeName(const Exit&) { return "exit"; }
 const char* TypeName(const Ready&) { return "ready"; }
 const char* TypeName(const Started&) { return "started"; }
 const char* TypeName(const Step&) { return "step"; }
+const char* TypeName(const Heartbeat&) { return "heartbeat"; }
 const char* TypeName(const EpochDone&) { return "epoch"; }
 const char* TypeName(const Snapshot&) { return "snapshot"; }
 const char* TypeName(const Paused&) { return "paused"; }

@@ -127,6 +127,11 @@ struct Step {
   bool operator==(const Step&) const = default;
 };
 
+// It is at work: evaluating, say.
+struct Heartbeat {
+  bool operator==(const Heartbeat&) const = default;
+};
+
 // What was not measured is absent; what is not finite stays so.
 struct Measurement {
   std::optional<double> training_loss = std::nullopt;
@@ -166,12 +171,14 @@ struct Snapshot {
 
 struct Paused {
   int64_t epoch = 0;
+  PhaseSeconds seconds = {};  // Since the last `epoch`.
 
   bool operator==(const Paused&) const = default;
 };
 
 struct Finished {
   int64_t epoch = 0;
+  PhaseSeconds seconds = {};  // Since the last `epoch`.
 
   bool operator==(const Finished&) const = default;
 };
@@ -194,8 +201,8 @@ struct Failed {
   bool operator==(const Failed&) const = default;
 };
 
-using TrainerMessage = std::variant<Ready, Started, Step, EpochDone, Snapshot,
-                                    Paused, Finished, Failed>;
+using TrainerMessage = std::variant<Ready, Started, Step, Heartbeat, EpochDone,
+                                    Snapshot, Paused, Finished, Failed>;
 
 // One JSON object, without '\n'. Texts that are not UTF-8 have their faulty
 // bytes replaced.

@@ -85,10 +85,11 @@ std::vector<TrainerMessage> TrainerMessages() {
                 .seconds = {.train = 3.5, .evaluate = 0.25, .stall = 0.125},
                 .examples_per_second = 14'000},
       Snapshot{.epoch = 0, .slab = 2},
-      Paused{.epoch = -1},
-      Finished{.epoch = 9},
+      Paused{.epoch = -1, .seconds = {.train = 0.5}},
+      Finished{.epoch = 9, .seconds = {.snapshot = 0.25, .stall = 2}},
       Failed{.reason = FailureReason::kNonFiniteLoss,
              .message = "loss is NaN in epoch 3, batch 17"},
+      Heartbeat{},
   };
 }
 
