@@ -30,7 +30,9 @@
 namespace headstart {
 namespace {
 
-constexpr int kMessageBytesMax = 4 << 20;
+constexpr int kRequestBytesMax = 4 << 20;
+// As much as client/ takes.
+constexpr int kAnswerBytesMax = 64 << 20;
 constexpr int kPortMax = 65535;
 // One byte of sun_path ends the path.
 constexpr size_t kSocketPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;
@@ -134,8 +136,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   if (!socket_path.empty()) HS_RETURN_IF_ERROR(MakeRoomForSocket(socket_path));
 
   grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
-  builder.SetMaxSendMessageSize(kMessageBytesMax);
+  builder.SetMaxReceiveMessageSize(kRequestBytesMax);
+  builder.SetMaxSendMessageSize(kAnswerBytesMax);
   // Otherwise a second server could take the same port, and half the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   int port = 0;

@@ -43,7 +43,8 @@ struct ListenerOptions {
 };
 
 // A running gRPC server with some services, health checks and reflection.
-// Messages of up to 4 MiB go either way.
+// Takes messages of up to 4 MiB and sends some of up to 64 MiB: a training with
+// many runs and epochs is one long answer.
 //
 // A Unix socket belongs to the user alone (mode 0600); one that a killed
 // process left behind is replaced. Any thread may call.

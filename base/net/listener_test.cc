@@ -23,6 +23,7 @@
 namespace headstart {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -31,19 +32,20 @@ ListenAddress Address(const std::string& text) {
   return ListenAddress::Parse(text).value();
 }
 
-// Asks the server's health service, over the wire: SERVING is field 1 = 1.
-// Gives the answer's bytes, or the error.
-absl::StatusOr<std::string> Health(const std::string& endpoint) {
+// Calls `method` over the wire, message bytes in and out. A stream of one
+// message each way looks the same.
+absl::StatusOr<std::string> Call(const std::string& endpoint,
+                                 const std::string& method,
+                                 const std::string& message) {
   grpc::GenericStub stub(
       grpc::CreateChannel(endpoint, grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() +
                        std::chrono::minutes(1));
   grpc::CompletionQueue queue;
-  const grpc::Slice no_bytes("");
-  const grpc::ByteBuffer request(&no_bytes, 1);
-  const auto call = stub.PrepareUnaryCall(
-      &context, "/grpc.health.v1.Health/Check", request, &queue);
+  const grpc::Slice slice(message);
+  const grpc::ByteBuffer request(&slice, 1);
+  const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
   call->StartCall();
   grpc::ByteBuffer answer;
   grpc::Status status;
@@ -63,7 +65,19 @@ absl::StatusOr<std::string> Health(const std::string& endpoint) {
                      bytes.size());
 }
 
+// Asks the server's health service: SERVING is field 1 = 1.
+absl::StatusOr<std::string> Health(const std::string& endpoint) {
+  return Call(endpoint, "/grpc.health.v1.Health/Check", "");
+}
+
 const std::string kServing = "\x08\x01";
+
+// Asks the server's reflection service: list_services, field 7, of all hosts.
+absl::StatusOr<std::string> ListServices(const std::string& endpoint) {
+  return Call(endpoint,
+              "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+              "\x3a\x01*");
+}
 
 TEST(ListenAddressTest, ReadsLoopbackAndSockets) {
   EXPECT_EQ(Address("127.0.0.1:7700").ToString(), "127.0.0.1:7700");
@@ -107,6 +121,8 @@ TEST(ListenerTest, ServesAtAPortOfTheSystemsChoice) {
   EXPECT_THAT(listener->endpoint(), MatchesRegex("127.0.0.1:[1-9][0-9]*"));
   EXPECT_THAT(ReadEndpointFile(file), IsOkAndHolds(listener->endpoint()));
   EXPECT_THAT(Health(listener->endpoint()), IsOkAndHolds(kServing));
+  EXPECT_THAT(ListServices(listener->endpoint()),
+              IsOkAndHolds(HasSubstr("grpc.reflection.v1alpha")));
 
   listener->Shutdown(absl::Seconds(1));
   listener->Shutdown(absl::Seconds(1));

@@ -46,5 +46,36 @@ TEST_F(TrainingServiceTest, CancelsDeletesAndValidatesTrainings) {
                  Named<v1::DeleteStudyRequest>(name)));
 }
 
+// 200 seeds of 200 epochs are more than gRPC's usual 4 MiB.
+TEST_F(TrainingServiceTest, AnswersWithALongTrainingInOneMessage) {
+  v1::CreateTrainingRequest request;
+  v1::Training& training = *request.mutable_training();
+  *training.mutable_training() = RandomStudy(1, 200).training();
+  for (int seed = 1; seed <= 200; ++seed) training.add_seeds(seed);
+  request.set_request_id(NewId());
+  ASSERT_OK(Call(*training_, &v1::TrainingService::Stub::CreateTraining,
+                 request));
+  FakeAgent agent = MakeAgent("workers/a", 100);
+  for (int turn = 0; turn < 2; ++turn) {
+    ASSERT_OK(agent.Synchronize());
+    agent.Train();
+  }
+  ASSERT_OK(agent.Synchronize());
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(64 << 20);
+  const auto stub = v1::TrainingService::NewStub(grpc::CreateCustomChannel(
+      absl::StrCat("unix:", folder_.path(), "/users.sock"),
+      grpc::InsecureChannelCredentials(), arguments));
+
+  ASSERT_OK_AND_ASSIGN(
+      const v1::Training all,
+      Call(*stub, &v1::TrainingService::Stub::GetTraining,
+           Named<v1::GetTrainingRequest>("trainings/1")));
+
+  EXPECT_EQ(all.runs_size(), 200);
+  EXPECT_EQ(all.runs(199).epochs_size(), 201);
+  EXPECT_GT(all.ByteSizeLong(), size_t{4} << 20);
+}
+
 }  // namespace
 }  // namespace headstart::scheduler
