@@ -83,7 +83,6 @@ void AttemptBoard::Change(const AttemptKey& key,
         << key.run << " attempt " << key.attempt;
     change(entry->second);
     if (entry->second.ended && entry->second.unwanted) entries_.erase(entry);
-    if (is_news) ++news_count_;
   }
   if (is_news) on_news_();
 }
@@ -119,11 +118,6 @@ std::vector<v1::AttemptStatus> AttemptBoard::Statuses() const {
   std::vector<v1::AttemptStatus> statuses;
   for (const auto& [key, entry] : entries_) statuses.push_back(entry.status);
   return statuses;
-}
-
-int64_t AttemptBoard::news_count() const {
-  MutexLock lock(&mu_);
-  return news_count_;
 }
 
 bool AttemptBoard::empty() const {

@@ -53,8 +53,6 @@ class AttemptBoard final {
   void Acknowledge(const v1::Acknowledgement& acknowledgement);
 
   std::vector<v1::AttemptStatus> Statuses() const;
-  // Grows with every piece of news.
-  int64_t news_count() const;
   // Nothing held and nothing to tell.
   bool empty() const;
 
@@ -76,7 +74,6 @@ class AttemptBoard final {
   absl::btree_map<AttemptKey, Entry> entries_ ABSL_GUARDED_BY(mu_);
   // Per run the token that was begun last; some 100 bytes a run.
   absl::flat_hash_map<std::string, int64_t> last_tokens_ ABSL_GUARDED_BY(mu_);
-  int64_t news_count_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace headstart::worker
