@@ -55,6 +55,7 @@ absl::Status RemoteBlobStore::PutAll(absl::Span<const Blob> blobs) {
   for (const Blob& blob : blobs) bytes += blob.bytes.size();
   grpc::ClientContext context;
   SetDeadline(context, options_.call_timeout, bytes);
+  const CallGroup::Member member(options_.calls, context);
   v1::UploadBlobsResponse response;
   auto writer = stub_->UploadBlobs(&context, &response);
   bool open = true;
@@ -68,6 +69,7 @@ absl::Status RemoteBlobStore::PutAll(absl::Span<const Blob> blobs) {
 absl::StatusOr<absl::Cord> RemoteBlobStore::Get(const Digest& digest) const {
   grpc::ClientContext context;
   SetDeadline(context, options_.call_timeout, kBlobBytesMax);
+  const CallGroup::Member member(options_.calls, context);
   v1::DownloadBlobsRequest request;
   request.add_digests(std::string(digest.bytes()));
   auto reader = stub_->DownloadBlobs(&context, request);
@@ -103,6 +105,7 @@ absl::StatusOr<std::vector<Digest>> RemoteBlobStore::FindMissing(
     digests.remove_prefix(request.digests_size());
     grpc::ClientContext context;
     SetDeadline(context, options_.call_timeout, 0);
+    const CallGroup::Member member(options_.calls, context);
     v1::FindMissingBlobsResponse response;
     HS_RETURN_IF_ERROR(
         FromGrpcStatus(stub_->FindMissingBlobs(&context, request, &response)));

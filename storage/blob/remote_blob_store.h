@@ -7,6 +7,7 @@
 #include <grpcpp/channel.h>
 
 #include "absl/time/time.h"
+#include "base/net/call_group.h"
 #include "headstart/v1/checkpoint_service.grpc.pb.h"
 #include "storage/blob/blob_store.h"
 
@@ -15,6 +16,8 @@ namespace headstart::storage {
 struct RemoteBlobStoreOptions {
   // A call is given up after this, plus a second for each 4 MiB it carries.
   absl::Duration call_timeout = absl::Seconds(60);
+  // Where its calls are counted in, to be ended before that; outlives the store.
+  CallGroup* calls = nullptr;
 };
 
 // A BlobStore whose blobs are on the other side of a channel.

@@ -149,6 +149,7 @@ absl::Status Agent::Stop() {
   stop_.Stop();
   OnNews();
   if (thread_.joinable()) thread_.join();
+  storage_.Cancel();  // A slot would wait for the call it is in.
   slots_.clear();
   MutexLock lock(&mu_);
   return end_status_;
@@ -166,6 +167,7 @@ void Agent::Run() {
   if (status.ok()) return;
   HS_LOG(kError, "agent ends why=\"{}\"", status.message());
   // Whatever they train belongs to nobody now.
+  storage_.Cancel();
   slots_.clear();
   {
     MutexLock lock(&mu_);

@@ -344,6 +344,20 @@ TEST_F(AgentFailureTest, StopsWithoutASchedulerOrStorageToo) {
   EXPECT_OK(agent_->Stop());
 }
 
+TEST_F(AgentFailureTest, StopsWithoutWaitingForStorageThatHangs) {
+  AgentOptions options = Options();
+  options.store_patience = absl::Milliseconds(50);
+  options.report_patience = absl::Milliseconds(50);
+  StartAgent(options);
+  storage_->Hang();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 100));
+  storage_->AwaitHangingCall();
+
+  EXPECT_OK(agent_->Stop());
+
+  EXPECT_TRUE(storage_->AwaitGivenUpCall());
+}
+
 TEST_F(AgentFailureTest, EndsWhenANewerAgentHasItsName) {
   SetStubTrainerRules("attempt=1,epoch=2,do=wait");
   StartAgent();

@@ -236,6 +236,7 @@ TEST_F(AgentTest, CountsFromZero) {
        {"headstart_worker_slots_busy",
         "headstart_checkpoint_stall_seconds_total",
         "headstart_upload_deduplicated_bytes_total",
+        "headstart_blob_bytes_total{direction=\"put\"}",
         "headstart_epoch_seconds_count{phase=\"stall\"}",
         "headstart_worker_attempts_total{state=\"failed\"}"}) {
     EXPECT_EQ(Metric(series), "0") << series;

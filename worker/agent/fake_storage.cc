@@ -1,9 +1,11 @@
 #include "worker/agent/fake_storage.h"
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "storage/blob/digest.h"
 
@@ -28,6 +30,26 @@ void FakeStorage::FailWith(grpc::StatusCode code) {
   MutexLock lock(&mu_);
   fault_ = code;
   failed_call_count_ = 0;
+}
+
+void FakeStorage::Hang() {
+  MutexLock lock(&mu_);
+  hangs_ = true;
+}
+
+void FakeStorage::AwaitHangingCall() {
+  MutexLock lock(&mu_);
+  mu_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return hanging_call_count_ > 0;
+  });
+}
+
+bool FakeStorage::AwaitGivenUpCall() {
+  MutexLock lock(&mu_);
+  mu_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return given_up_early_.has_value();
+  });
+  return *given_up_early_;
 }
 
 void FakeStorage::LoseBlobsOnce() {
@@ -141,9 +163,18 @@ grpc::Status FakeStorage::DownloadBlobs(
 }
 
 grpc::Status FakeStorage::CommitCheckpoint(
-    grpc::ServerContext*, const v1::CommitCheckpointRequest* request,
+    grpc::ServerContext* context, const v1::CommitCheckpointRequest* request,
     v1::CommitCheckpointResponse* response) {
   MutexLock lock(&mu_);
+  if (hangs_) {
+    ++hanging_call_count_;
+    // gRPC wakes nobody for it.
+    while (!context->IsCancelled()) {
+      mu_.AwaitWithTimeout([] { return false; }, absl::Milliseconds(10));
+    }
+    given_up_early_ = std::chrono::system_clock::now() < context->deadline();
+    return grpc::Status::CANCELLED;
+  }
   if (grpc::Status fault = Fault(); !fault.ok()) return fault;
   if (std::exchange(lose_blobs_, false)) blobs_.clear();
   const v1::Manifest& manifest = request->manifest();

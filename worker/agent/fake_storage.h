@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -23,6 +24,12 @@ class FakeStorage final : public v1::BlobService::Service {
 
   // Until further notice every call fails like this; OK ends it.
   void FailWith(grpc::StatusCode code);
+  // Commits hang from here on until they are given up by who makes them.
+  void Hang();
+  // Waits until a commit hangs.
+  void AwaitHangingCall();
+  // Waits until one that hung was given up; true: before its deadline.
+  bool AwaitGivenUpCall();
   // Loses every blob just before the next commit.
   void LoseBlobsOnce();
   // Changes a byte of every blob that is longer than none.
@@ -64,6 +71,9 @@ class FakeStorage final : public v1::BlobService::Service {
   mutable Mutex mu_;
   grpc::StatusCode fault_ ABSL_GUARDED_BY(mu_) = grpc::StatusCode::OK;
   int64_t failed_call_count_ ABSL_GUARDED_BY(mu_) = 0;
+  bool hangs_ ABSL_GUARDED_BY(mu_) = false;
+  int64_t hanging_call_count_ ABSL_GUARDED_BY(mu_) = 0;
+  std::optional<bool> given_up_early_ ABSL_GUARDED_BY(mu_);
   bool lose_blobs_ ABSL_GUARDED_BY(mu_) = false;
   std::map<std::string, std::string> blobs_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, v1::CommitCheckpointRequest> commits_

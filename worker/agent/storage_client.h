@@ -10,9 +10,12 @@
 #include "absl/strings/cord.h"
 #include "absl/types/span.h"
 #include "base/mutex.h"
+#include "base/net/call_group.h"
 #include "base/net/telemetry.h"
 #include "headstart/v1/checkpoint_service.pb.h"
 #include "storage/blob/blob_store.h"
+#include "storage/blob/metered_blob_store.h"
+#include "storage/blob/verifying_blob_store.h"
 
 namespace headstart::worker {
 
@@ -33,6 +36,9 @@ class StorageClient final {
   // As grpc::CreateChannel takes it. Calls that run go on where they are.
   void SetAddress(const std::string& address);
 
+  // Calls that run, and all later ones, end as Cancelled: the agent ends.
+  void Cancel();
+
   // As BlobStore has them; bytes got have been checked against their digest.
   absl::Status PutAll(absl::Span<const storage::Blob> blobs);
   absl::StatusOr<absl::Cord> Get(const storage::Digest& digest);
@@ -47,14 +53,21 @@ class StorageClient final {
 
  private:
   struct Connection;
+  class Relay;
 
   // The current one; shared, since calls outlive a change of address.
   absl::StatusOr<std::shared_ptr<Connection>> Current();
 
-  Telemetry& telemetry_;
+  CallGroup calls_;
   Mutex mu_;
   std::string address_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<Connection> connection_ ABSL_GUARDED_BY(mu_);
+
+  const std::unique_ptr<Relay> relay_;  // To the current connection.
+  // Writes go here: the server checks what it gets, and the uploader has just
+  // hashed it.
+  storage::MeteredBlobStore metered_;
+  storage::VerifyingBlobStore verifying_;  // Reads go here.
 };
 
 }  // namespace headstart::worker
