@@ -519,6 +519,9 @@ TEST_F(EngineTest, CountsCommandsAndShowsTrialsAndStudies) {
           R"(headstart_scheduler_commands_total{code="ok",command="create_study"} 1)",
           R"(headstart_scheduler_commands_total{code="not_found",command="pause_study"} 1)",
           R"(headstart_scheduler_commands_total{code="ok",command="drain_worker"} 0)",
+          R"(headstart_studies{state="running"} 1)",
+          R"(headstart_trainings{state="preparing"} 0)",
+          R"(headstart_training_runs{state="training"} 0)",
           R"(headstart_trials{state="succeeded"} 1)",
           R"(headstart_workers{state="ready"} 1)",
           R"(headstart_study_trials{state="succeeded",study="studies/1"} 1)",
@@ -528,6 +531,24 @@ TEST_F(EngineTest, CountsCommandsAndShowsTrialsAndStudies) {
           "headstart_journal_append_seconds_count",
       }) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line;
+  }
+}
+
+TEST_F(EngineTest, ShowsSeriesOfTheFiftyNewestLiveStudiesOnly) {
+  for (int i = 0; i < 52; ++i) {
+    ASSERT_OK(Do(MakeCreateStudy(absl::StrCat("id", i))));
+  }
+  ASSERT_OK(Do(Named<CancelStudy>("studies/51")));
+
+  Advance(absl::Seconds(2));
+  StudyCount();  // Served after all that the group before it did.
+
+  // 52 without the one that is over and without the oldest.
+  const std::string text = telemetry_->Text();
+  for (int i = 1; i <= 52; ++i) {
+    const std::string line =
+        absl::StrCat("headstart_study_epochs_total{study=\"studies/", i, "\"}");
+    EXPECT_EQ(absl::StrContains(text, line), i != 1 && i != 51) << line;
   }
 }
 

@@ -82,6 +82,15 @@ Metrics::Metrics(Telemetry& telemetry)
            {"code", absl::AsciiStrToLower(absl::StatusCodeToString(code))}});
     }
   }
+  callbacks_.push_back(
+      telemetry.AddGaugeCallback("headstart_studies", "Studies in each state.",
+                                 Reader(&Gauges::studies)));
+  callbacks_.push_back(telemetry.AddGaugeCallback(
+      "headstart_trainings", "Trainings in each state.",
+      Reader(&Gauges::trainings)));
+  callbacks_.push_back(telemetry.AddGaugeCallback(
+      "headstart_training_runs", "Runs of trainings in each state.",
+      Reader(&Gauges::training_runs)));
   callbacks_.push_back(telemetry.AddGaugeCallback(
       "headstart_trials", "Trials in each state.", Reader(&Gauges::trials)));
   callbacks_.push_back(telemetry.AddGaugeCallback(
@@ -130,6 +139,11 @@ void Metrics::ObserveAppend(absl::Duration duration) {
 void Metrics::Update(const Scheduler& scheduler) {
   const Counts counts = scheduler.GetCounts();
   Gauges gauges;
+  gauges.studies = ByState(*v1::Study::State_descriptor(), counts.studies);
+  gauges.trainings =
+      ByState(*v1::Training::State_descriptor(), counts.trainings);
+  gauges.training_runs =
+      ByState(*v1::TrainingRun::State_descriptor(), counts.runs);
   gauges.trials = ByState(*v1::Trial::State_descriptor(), counts.trials);
   gauges.workers = ByState(*v1::Worker::State_descriptor(), counts.workers);
   for (const std::string& name : scheduler.LiveStudies(kStudiesMax)) {

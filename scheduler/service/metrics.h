@@ -37,7 +37,10 @@ class Metrics {
  private:
   // What the last Update saw, for the scraping thread.
   struct Gauges {
+    std::vector<Sample> studies;
     std::vector<Sample> trials;
+    std::vector<Sample> trainings;
+    std::vector<Sample> training_runs;
     std::vector<Sample> workers;
     std::vector<Sample> study_trials;
     std::vector<Sample> study_best_objective;
