@@ -85,6 +85,29 @@ TEST(WorkTest, GivesWorkOnlyToWorkersWithTheDataset) {
   EXPECT_EQ(world.scheduler().GetStudy("studies/1")->state_message(), "");
 }
 
+TEST(WorkTest, SaysWhichWorkersAreHeldBack) {
+  TestWorld world;
+  world.Do(CreateStudy{{}, SmallStudy("random { trial_count: 2 }", 2)});
+  const auto why = [&] {
+    return world.scheduler().GetStudy("studies/1")->state_message();
+  };
+  for (const char* worker : {"workers/a", "workers/b", "workers/c"}) {
+    world.Call(worker, 0);
+  }
+  world.Do(CordonWorker{{{}, "workers/c"}});
+  world.Do(DrainWorker{{{}, "workers/b"}});
+  world.Do(WorkerGone{"workers/a"});
+
+  EXPECT_EQ(why(),
+            "no worker is ready: 1 cordoned, 1 draining. Give one work again "
+            "with headstart workers uncordon workers/b.");
+  world.Do(UncordonWorker{{{}, "workers/b"}});
+  EXPECT_THAT(why(), testing::Not(HasSubstr("uncordon")));
+  world.Do(WorkerGone{"workers/b"});
+  world.Do(WorkerGone{"workers/c"});
+  EXPECT_THAT(why(), HasSubstr("no worker is ready. Start one"));
+}
+
 TEST(WorkTest, TellsWhoseWorkChangedSince) {
   TestWorld world;
   world.Call("workers/a", 1);
@@ -195,11 +218,49 @@ TEST_F(ListTest, PagesThroughStudies) {
   EXPECT_THAT(world_.scheduler().LiveStudies(50), ElementsAre("studies/2"));
 }
 
+TEST_F(ListTest, PagesThroughWorkers) {
+  world_.Call("workers/c", 1);
+  world_.Call("workers/b", 1);
+  v1::ListWorkersRequest request;
+  request.set_page_size(2);
+  v1::ListWorkersResponse page = *world_.scheduler().ListWorkers(request);
+  ASSERT_EQ(page.workers_size(), 2);
+  EXPECT_EQ(page.workers(0).name(), "workers/a");
+  EXPECT_EQ(page.workers(1).name(), "workers/b");
+  request.set_page_token(page.next_page_token());
+  page = *world_.scheduler().ListWorkers(request);
+  ASSERT_EQ(page.workers_size(), 1);
+  EXPECT_EQ(page.workers(0).name(), "workers/c");
+  EXPECT_EQ(page.next_page_token(), "");
+  request.set_page_token("7");
+  EXPECT_THAT(world_.scheduler().ListWorkers(request),
+              StatusIs(absl::StatusCode::kInvalidArgument, "page_token"));
+}
+
+TEST_F(ListTest, PagesThroughTrainings) {
+  v1::Training training;
+  *training.mutable_training() = SmallStudy("", 2).training();
+  training.add_seeds(1);
+  for (int i = 0; i < 3; ++i) world_.Do(CreateTraining{{}, training});
+  v1::ListTrainingsRequest request;
+  request.set_page_size(2);
+  v1::ListTrainingsResponse page = *world_.scheduler().ListTrainings(request);
+  ASSERT_EQ(page.trainings_size(), 2);
+  EXPECT_EQ(page.trainings(0).name(), "trainings/1");
+  EXPECT_EQ(page.trainings(1).name(), "trainings/2");
+  request.set_page_token(page.next_page_token());
+  page = *world_.scheduler().ListTrainings(request);
+  ASSERT_EQ(page.trainings_size(), 1);
+  EXPECT_EQ(page.trainings(0).name(), "trainings/3");
+  EXPECT_EQ(page.next_page_token(), "");
+  request.set_page_token("x");
+  EXPECT_THAT(world_.scheduler().ListTrainings(request),
+              StatusIs(absl::StatusCode::kInvalidArgument, "page_token"));
+}
+
 TEST_F(ListTest, FindsTheWinnerByItsName) {
   EXPECT_EQ(world_.scheduler().GetTrial("studies/1/winner")->name(),
             "studies/1/trials/7");
-  EXPECT_EQ(*world_.scheduler().ResolveCheckpoint("studies/1/winner/epochs/2"),
-            "studies/1/trials/7/epochs/2");
   world_.Do(CreateStudy{{}, SmallStudy("random { trial_count: 7 }", 2)});
   EXPECT_THAT(world_.scheduler().GetTrial("studies/2/winner"),
               StatusIs(absl::StatusCode::kFailedPrecondition, "no winner"));
@@ -210,8 +271,6 @@ TEST_F(ListTest, CountsWhatThereIs) {
   EXPECT_EQ(counts.studies[v1::Study::SUCCEEDED], 1);
   EXPECT_EQ(counts.trials[v1::Trial::SUCCEEDED], 7);
   EXPECT_EQ(counts.workers[v1::Worker::READY], 1);
-  EXPECT_EQ(counts.slots, 1);
-  EXPECT_EQ(counts.busy_slots, 0);
   const v1::Study study = *world_.scheduler().GetStudy("studies/1");
   EXPECT_EQ(study.trial_counts().succeeded(), 7);
   EXPECT_EQ(study.recorded_epochs(), 14);

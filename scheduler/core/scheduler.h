@@ -67,8 +67,6 @@ struct Counts {
   std::vector<int64_t> trainings;  // v1::Training::State
   std::vector<int64_t> runs;       // v1::TrainingRun::State
   std::vector<int64_t> workers;    // v1::Worker::State
-  int64_t slots = 0;               // Of workers that are not GONE.
-  int64_t busy_slots = 0;          // Attempts that are live.
 };
 
 // The scheduler as a pure state machine.
@@ -142,10 +140,6 @@ class Scheduler {
   absl::StatusOr<v1::Training> PlanTraining(const v1::Training& training) const;
   // PREPARING trainings, whose source storage has not answered for.
   std::vector<std::string> PreparingTrainings() const;
-
-  // A checkpoint's name with studies/{n}/winner replaced by the trial.
-  // FailedPrecondition when the study has no winner yet.
-  absl::StatusOr<std::string> ResolveCheckpoint(absl::string_view name) const;
 
   // last_seen_time is the service's to fill in.
   absl::StatusOr<v1::Worker> GetWorker(absl::string_view name) const;

@@ -85,12 +85,4 @@ std::vector<std::string> Scheduler::PreparingTrainings() const {
   return names;
 }
 
-absl::StatusOr<std::string> Scheduler::ResolveCheckpoint(
-    absl::string_view name) const {
-  HS_ASSIGN_OR_RETURN(
-      const CheckpointName checkpoint,
-      ::headstart::scheduler::ResolveCheckpoint(*state_, name));
-  return checkpoint.ToString();
-}
-
 }  // namespace headstart::scheduler

@@ -15,8 +15,17 @@ std::string WhyWaiting(const State& state, const std::string& dataset) {
   std::vector<std::string> offers;  // What ready workers have instead.
   int64_t ready = 0;
   int64_t slots = 0;
+  // Of those that would be ready if they were uncordoned.
+  std::string held_back;
+  int64_t cordoned = 0;
+  int64_t draining = 0;
   for (const auto& [name, worker] : state.fleet.workers()) {
-    if (worker.state() != v1::Worker::READY) continue;
+    if (worker.state() != v1::Worker::READY) {
+      if (worker.gone || worker.leaving) continue;
+      ++(worker.draining ? draining : cordoned);
+      if (held_back.empty()) held_back = name;
+      continue;
+    }
     ++ready;
     if (absl::c_linear_search(worker.datasets, dataset)) {
       slots += static_cast<int64_t>(worker.slots.size());
@@ -26,6 +35,11 @@ std::string WhyWaiting(const State& state, const std::string& dataset) {
           worker.datasets.empty() ? "none"
                                   : absl::StrJoin(worker.datasets, ", ")));
     }
+  }
+  if (ready == 0 && !held_back.empty()) {
+    return absl::StrCat("no worker is ready: ", cordoned, " cordoned, ",
+                        draining, " draining. Give one work again with ",
+                        "headstart workers uncordon ", held_back, ".");
   }
   if (ready == 0) {
     return "no worker is ready. Start one with headstart up, or "
@@ -52,11 +66,14 @@ absl::StatusOr<int64_t> PageStart(absl::string_view page_token) {
   if (page_token.empty()) return 0;
   int64_t start = 0;
   if (!absl::SimpleAtoi(page_token, &start) || start < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("page_token: \"", page_token,
-                     "\" is not one that a list returned."));
+    return UnknownPageToken(page_token);
   }
   return start;
+}
+
+absl::Status UnknownPageToken(absl::string_view page_token) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "page_token: \"", page_token, "\" is not one that a list returned."));
 }
 
 }  // namespace headstart::scheduler

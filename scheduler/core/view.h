@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -31,5 +32,6 @@ absl::StatusOr<int64_t> PageSize(int64_t page_size);
 // The number that the last page ended with; 0 for an empty token.
 // InvalidArgument for a token that no list gave out.
 absl::StatusOr<int64_t> PageStart(absl::string_view page_token);
+absl::Status UnknownPageToken(absl::string_view page_token);
 
 }  // namespace headstart::scheduler

@@ -70,9 +70,13 @@ absl::StatusOr<v1::Worker> Scheduler::GetWorker(absl::string_view name) const {
 absl::StatusOr<v1::ListWorkersResponse> Scheduler::ListWorkers(
     const v1::ListWorkersRequest& request) const {
   HS_ASSIGN_OR_RETURN(const int64_t size, PageSize(request.page_size()));
+  // A token is the last worker's name; the order is by name.
+  if (!request.page_token().empty() &&
+      !WorkerName::Parse(request.page_token()).ok()) {
+    return UnknownPageToken(request.page_token());
+  }
   const auto& workers = state_->fleet.workers();
   v1::ListWorkersResponse response;
-  // A token is the last worker's name; the order is by name.
   for (auto it = workers.upper_bound(request.page_token());
        it != workers.end(); ++it) {
     if (response.workers_size() == size) {
@@ -160,10 +164,6 @@ Counts Scheduler::GetCounts() const {
   }
   for (const auto& [name, worker] : state_->fleet.workers()) {
     ++counts.workers[worker.state()];
-    if (!worker.gone) {
-      counts.slots += static_cast<int64_t>(worker.slots.size());
-    }
-    counts.busy_slots += static_cast<int64_t>(worker.busy.size());
   }
   return counts;
 }
