@@ -219,6 +219,94 @@ INSTANTIATE_TEST_SUITE_P(
       return v1::Trial::State_Name(info.param.state);
     });
 
+// trainings/1 in `state`, from the winner of a study; RUNNING with a live
+// attempt.
+void MakeTraining(TestWorld& world, v1::Training::State state) {
+  world.Do(CreateStudy{{}, SmallStudy(kRandom, 2)});
+  world.TrainAll(SameLoss);
+  world.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 1 } } seeds: [1, 2])")});
+  switch (state) {
+    case v1::Training::RUNNING:
+      world.Do(SourceConfirmed{"trainings/1"});
+      world.Call("workers/a", 1);
+      ASSERT_EQ(world.scheduler().Leases().size(), 1u);
+      break;
+    case v1::Training::SUCCEEDED:
+      world.Do(SourceConfirmed{"trainings/1"});
+      world.TrainAll(SameLoss);
+      break;
+    case v1::Training::FAILED:
+      world.Do(SourceMissing{"trainings/1", "It was collected."});
+      break;
+    case v1::Training::CANCELLED:
+      world.Do(CancelTraining{{{}, "trainings/1"}});
+      break;
+    default:
+      break;
+  }
+  ASSERT_EQ(world.scheduler().GetTraining("trainings/1")->state(), state);
+}
+
+struct TrainingCase {
+  v1::Training::State state;
+  Expected cancel, remove;
+};
+
+class TrainingTable : public testing::TestWithParam<TrainingCase> {};
+
+TEST_P(TrainingTable, AnswersCancel) {
+  TestWorld world;
+  MakeTraining(world, GetParam().state);
+
+  const auto outcome = world.Execute(CancelTraining{{{}, "trainings/1"}});
+
+  ASSERT_THAT(outcome, IsOk());
+  EXPECT_EQ(outcome->events.empty(), GetParam().cancel == Expected::kNoChange);
+  const v1::Training after = *world.scheduler().GetTraining("trainings/1");
+  EXPECT_EQ(after.state(), GetParam().cancel == Expected::kNoChange
+                               ? GetParam().state
+                               : v1::Training::CANCELLED);
+  EXPECT_EQ(world.scheduler().Leases().size(), 0u);
+  world.ExpectReplayEqual();
+}
+
+TEST_P(TrainingTable, AnswersDelete) {
+  TestWorld world;
+  MakeTraining(world, GetParam().state);
+
+  const auto outcome = world.Execute(DeleteTraining{{{}, "trainings/1"}});
+
+  if (GetParam().remove == Expected::kRefused) {
+    EXPECT_THAT(outcome, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                  v1::Training::State_Name(GetParam().state)));
+  } else {
+    ASSERT_THAT(outcome, IsOk());
+    EXPECT_THAT(world.scheduler().GetTraining("trainings/1"),
+                StatusIs(absl::StatusCode::kNotFound));
+    // It starts from its checkpoint no more.
+    world.Do(DeleteStudy{{{}, "studies/1"}});
+  }
+  world.ExpectReplayEqual();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, TrainingTable,
+    testing::Values(
+        TrainingCase{v1::Training::PREPARING, Expected::kDone,
+                     Expected::kRefused},
+        TrainingCase{v1::Training::RUNNING, Expected::kDone,
+                     Expected::kRefused},
+        TrainingCase{v1::Training::SUCCEEDED, Expected::kNoChange,
+                     Expected::kDone},
+        TrainingCase{v1::Training::FAILED, Expected::kNoChange,
+                     Expected::kDone},
+        TrainingCase{v1::Training::CANCELLED, Expected::kNoChange,
+                     Expected::kDone}),
+    [](const auto& info) {
+      return v1::Training::State_Name(info.param.state);
+    });
+
 TEST(CommandTest, NamesThatAreNotThere) {
   TestWorld world;
   EXPECT_THAT(world.Refusal(PauseStudy{{{}, "studies/7"}}),
