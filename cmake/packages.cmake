@@ -3,7 +3,6 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(absl REQUIRED CONFIG)
-find_package(Boost 1.74 REQUIRED)
 find_package(CLI11 REQUIRED CONFIG)
 find_package(GTest REQUIRED CONFIG)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)

@@ -32,7 +32,9 @@ absl::StatusOr<Space> SpaceOf(const std::string& parameters) {
   return Space::Create(study.search().parameters(), study.training());
 }
 
-// algorithms.md H.8: the last known answer, through the mappings.
+// Philox4x32-10 with counter (0, 3, 7, 0) and key (2024, 0), its first two words
+// as 53 bits of [0, 1), and those through the mappings: worked out apart from
+// this code.
 TEST(SpaceTest, MapsTheKnownDraw) {
   const auto words = Philox4x32({0, 3, 7, 0}, {2024, 0});
   const double u = UnitInterval((uint64_t{words[0]} << 32) | words[1]);

@@ -32,7 +32,6 @@ MAY_INCLUDE = {
     "storage/server": ["base", "base/net", "proto", "storage/*"],
     "scheduler/search": ["proto"],  # And PURE_MAY_INCLUDE.
     "scheduler/core": ["proto", "scheduler/search"],
-    "scheduler/report": ["proto"],
     "scheduler/journal": ["base", "proto"],
     "scheduler/service": ["base", "base/net", "proto", "scheduler/*"],
     "worker/trainer_protocol": ["base"],
@@ -62,7 +61,7 @@ MAY_INCLUDE = {
 }
 
 # The scheduler's decisions are a pure function: this is all of base they see.
-PURE = ["scheduler/core", "scheduler/search", "scheduler/report"]
+PURE = ["scheduler/core", "scheduler/search"]
 PURE_MAY_INCLUDE = ["base/check.h", "base/names.h", "base/random_stream.h",
                     "base/status_macros.h"]
 
@@ -91,7 +90,6 @@ LIBRARIES = {
     r"yaml-cpp/": ["client/cli/*"],
     r"(spdlog|fmt)/": ["base/log.h", "base/log.cc"],
     r"prometheus/": ["base/net/telemetry.*", "*.cc"],
-    r"boost/": ["scheduler/report/*"],
     r"(gtest|gmock|benchmark)/": [],
 }
 
