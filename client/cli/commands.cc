@@ -348,6 +348,7 @@ int Execute(const Command& command, Flags flags, const Terminal& terminal) {
                    .out_is_terminal = terminal.out_is_terminal,
                    .error_is_terminal = terminal.error_is_terminal,
                    .columns = terminal.columns,
+                   .rows = terminal.rows,
                    .json = is_json,
                    .quiet = is_quiet},
                   *terminal.clock);

@@ -18,6 +18,7 @@ struct Terminal {
   bool out_is_terminal = false;
   bool error_is_terminal = false;
   std::function<int64_t()> columns = [] { return 80; };
+  std::function<int64_t()> rows = [] { return 24; };
   Clock* clock = &Clock::Real();
 };
 

@@ -228,15 +228,15 @@ TEST_F(CommandsTest, WatchesAStudyLineByLine) {
               AllOf(StartsWith("studies/1:"), HasSubstr("\nwinner: "),
                     EndsWith("headstart checkpoints download "
                              "trainings/1/runs/1/epochs/10 -o FILE\n")));
-  EXPECT_EQ(said.error,
-            "studies/1: RUNNING\n"
-            "studies/1: best so far studies/1/trials/4, validation accuracy "
-            "97.88 % at epoch 9\n"
-            "studies/1: trials 27 of 27: 3 succeeded, 24 stopped; epochs 30 of "
-            "about 63\n"
-            "studies/1: SUCCEEDED\n"
-            "trainings/1: SUCCEEDED: seed 42 done with test accuracy 98.00 %, "
-            "seed 43 done with test accuracy 98.20 %\n");
+  EXPECT_EQ(
+      said.error,
+      "studies/1: RUNNING\n"
+      "studies/1: best so far studies/1/trials/4, validation accuracy "
+      "97.88 % at epoch 9\n"
+      "studies/1: trials 27 of 27 done (3 succeeded, 24 stopped); epochs "
+      "30 of about 63\n"
+      "studies/1: SUCCEEDED\n"
+      "trainings/1: SUCCEEDED: 2 of 2 done, mean test accuracy 98.10 %\n");
   EXPECT_THAT(cluster_.TakeCalls(),
               ElementsAre("WatchStudy name: \"studies/1\"",
                           HasSubstr("validate_only: true"),
@@ -261,15 +261,116 @@ TEST_F(CommandsTest, DrawsAStudyInPlaceOnATerminal) {
 
   const std::string lines =
       "studies/1  lenet  SUCCEEDED\n"
-      "  trials  27: 3 succeeded, 24 stopped\n"
+      "  trials  27 done (3 succeeded, 24 stopped)\n"
       "  epochs  63\n"
       "  best    studies/1/trials/4, validation accuracy 97.88 % at epoch 9\n"
-      "          optimizer.adam.learning_rate=0.0012 "
-      "initializer={\"xavier_no\n"  // Cut to the width.
-      "  stored  92.1 MB of weights\n";
+      "          optimizer.adam.learning_rate=0.0012\n"  // Wrapped.
+      "          initializer=xavier_normal\n"
+      "  stored  92.1 MB\n";
   EXPECT_THAT(Table({"studies", "watch", "studies/1"}),
-              StartsWith("\n" + lines + "\x1b[6A\r\x1b[J" + lines +
-                         "studies/1:        "));
+              StartsWith("\n" + lines + "\x1b[7A\r\x1b[J" + lines +
+                         "\nstudies/1:        "));
+}
+
+// Trials that wait to be promoted are not done.
+TEST_F(CommandsTest, DrawsWhatARunningStudyHasDoneOfItsPlan) {
+  v1::WatchStudyResponse update;
+  *update.mutable_study() = Text<v1::Study>(R"pb(
+    name: "studies/1"
+    state: RUNNING
+    state_message: "no worker is ready; 1 trial waits for one with mnist, and so on"
+    trial_counts { waiting: 1 training: 2 paused: 7 stopped: 9 failed: 1 }
+    recorded_epochs: 31
+    trainings: "trainings/1"
+  )pb");
+  v1::WatchStudyResponse end = update;
+  end.mutable_study()->set_state(v1::Study::FAILED);
+  cluster_.Stream("WatchStudy",
+                  {update.SerializeAsString(), end.SerializeAsString()});
+  v1::CreateStudyResponse plan;
+  plan.mutable_plan()->set_trial_count(27);
+  plan.mutable_plan()->set_epochs(63);
+  cluster_.Answer("CreateStudy", plan);
+  v1::Training training = Text<v1::Training>(kTraining);
+  training.set_state(v1::Training::RUNNING);
+  training.mutable_runs(1)->set_state(v1::TrainingRun::TRAINING);
+  training.mutable_runs(1)->set_epoch(4);
+  cluster_.Answer("GetTraining", training);
+
+  EXPECT_THAT(Run({"studies", "watch", "studies/1"}).out,
+              StartsWith("studies/1  RUNNING\n"
+                         "          no worker is ready; 1 trial waits for one "
+                         "with mnist, and\n"
+                         "          so on\n"
+                         "  trials  10 of 27 done (9 stopped, 1 failed), 2 "
+                         "training, 7 paused,\n"
+                         "          1 waiting\n"
+                         "  epochs  45 of about 83\n"
+                         "  best    none yet\n"
+                         "trainings/1  RUNNING\n"
+                         "  runs    1 of 2 done, seed 43 at epoch 4 of 10\n"));
+}
+
+TEST_F(CommandsTest, DrawsATrainingInPlaceOnATerminal) {
+  v1::Training training = Text<v1::Training>(kTraining);
+  training.set_state(v1::Training::RUNNING);
+  training.mutable_runs(1)->set_state(v1::TrainingRun::TRAINING);
+  training.mutable_runs(1)->set_epoch(4);
+  cluster_.Stream("WatchTraining",
+                  {training.SerializeAsString(),
+                   Text<v1::Training>(kTraining).SerializeAsString()});
+  v1::GetUsageResponse usage;
+  usage.set_live_bytes(15'000'000);
+  cluster_.Answer("GetUsage", usage);
+
+  const std::string drawn = Table({"trainings", "watch", "trainings/1"});
+
+  EXPECT_THAT(drawn, StartsWith("\n"
+                                "trainings/1  RUNNING\n"
+                                "  from    studies/1/trials/4/epochs/5\n"
+                                "  epochs  14 of 20\n"
+                                "  runs    1 of 2 done, seed 43 at epoch 4 of "
+                                "10\n"
+                                "  stored  15.0 MB\n"
+                                "\x1b[5A\r\x1b[J"
+                                "trainings/1  SUCCEEDED\n"));
+  // What stays is what `trainings get` shows.
+  cluster_.Answer("GetTraining", Text<v1::Training>(kTraining));
+  EXPECT_EQ(drawn.substr(drawn.rfind("\x1b[J") + 3),
+            Table({"trainings", "get", "trainings/1"}).substr(1));
+  EXPECT_THAT(cluster_.TakeCalls(),
+              ElementsAre("WatchTraining name: \"trainings/1\"",
+                          "GetUsage parent: \"trainings/1\"",
+                          "GetUsage parent: \"trainings/1\"",
+                          "GetTraining name: \"trainings/1\""));
+}
+
+TEST_F(CommandsTest, WatchesATrainingLineByLine) {
+  v1::Training training = Text<v1::Training>(kTraining);
+  training.set_state(v1::Training::RUNNING);
+  training.mutable_runs(1)->set_state(v1::TrainingRun::TRAINING);
+  training.mutable_runs(1)->set_epoch(4);
+  const std::string before = training.SerializeAsString();
+  training.mutable_runs(1)->set_epoch(5);  // No tenth of all epochs.
+  const std::string same = training.SerializeAsString();
+  training.mutable_runs(1)->set_epoch(6);
+  cluster_.Stream("WatchTraining",
+                  {before, same, training.SerializeAsString(),
+                   Text<v1::Training>(kTraining).SerializeAsString()});
+
+  const Said said =
+      Run({"trainings", "watch", "trainings/1"}, /*terminal=*/false);
+
+  EXPECT_EQ(said.exit_code, 0);
+  EXPECT_EQ(said.out, "");
+  EXPECT_THAT(said.error,
+              StartsWith("trainings/1: RUNNING: 1 of 2 done, seed 43 at epoch "
+                         "4 of 10; epochs 14 of 20\n"
+                         "trainings/1: RUNNING: 1 of 2 done, seed 43 at epoch "
+                         "6 of 10; epochs 16 of 20\n"
+                         "trainings/1: SUCCEEDED: 2 of 2 done, mean test "
+                         "accuracy 98.10 %; epochs 20\n"
+                         "name:          trainings/1\n"));
 }
 
 TEST_F(CommandsTest, WatchingAFailedStudyEndsWith1) {

@@ -18,14 +18,24 @@
 
 namespace {
 
-int64_t TerminalColumns() {
+// Zeros when neither stdout nor stderr is a terminal.
+winsize TerminalSize() {
   for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
     winsize size = {};
-    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-      return size.ws_col;
-    }
+    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0) return size;
   }
-  return 80;
+  return {};
+}
+
+// Some terminals do not know their size either.
+int64_t TerminalColumns() {
+  const int64_t columns = TerminalSize().ws_col;
+  return columns > 0 ? columns : 80;
+}
+
+int64_t TerminalRows() {
+  const int64_t rows = TerminalSize().ws_row;
+  return rows > 0 ? rows : 24;
 }
 
 }  // namespace
@@ -41,5 +51,6 @@ int main(int argc, char** argv) {
        .error = &std::cerr,
        .out_is_terminal = isatty(STDOUT_FILENO) == 1,
        .error_is_terminal = isatty(STDERR_FILENO) == 1,
-       .columns = TerminalColumns});
+       .columns = TerminalColumns,
+       .rows = TerminalRows});
 }

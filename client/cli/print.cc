@@ -156,12 +156,19 @@ void Printer::Error(absl::string_view line) {
 }
 
 void Printer::Draw(const std::vector<std::string>& lines) {
-  const int64_t columns = options_.columns();
-  for (const std::string& line : lines) {
-    people() << Printable(Cut(line, columns - 1)) << "\n";
+  const int64_t width = columns();
+  // What has scrolled away cannot be erased; the cursor needs a line too.
+  const size_t height = std::max<int64_t>(2, options_.rows() - 1);
+  std::vector<std::string> shown = lines;
+  if (shown.size() > height) {
+    shown.resize(height - 1);
+    shown.push_back("...");
+  }
+  for (const std::string& line : shown) {
+    people() << Printable(Cut(line, width)) << "\n";
   }
   people() << std::flush;
-  drawn_ = lines;
+  drawn_ = std::move(shown);
 }
 
 void Printer::EraseDrawn() {

@@ -56,8 +56,9 @@ struct PrinterOptions {
   std::ostream* error = nullptr;
   bool out_is_terminal = false;
   bool error_is_terminal = false;
-  // How wide the terminal is now, in characters.
+  // How wide and high the terminal is now, in characters.
   std::function<int64_t()> columns = [] { return 80; };
+  std::function<int64_t()> rows = [] { return 24; };
   bool json = false;   // JSON lines instead of tables.
   bool quiet = false;  // No tables and no progress.
 };
@@ -79,6 +80,9 @@ class Printer {
   // Whether Redraw replaces what it wrote before.
   bool is_live() const;
 
+  // How many characters of a line Redraw shows.
+  int64_t columns() const { return options_.columns() - 1; }
+
   void Result(absl::string_view line);
   void Json(const google::protobuf::Message& message);
 
@@ -88,8 +92,8 @@ class Printer {
   // One line about what goes on. On its own line, above what Redraw wrote.
   void Progress(absl::string_view line);
 
-  // Shows `lines` where the last Redraw's were; terminals only, and lines are
-  // cut at the terminal's width.
+  // Shows `lines` where the last Redraw's were; terminals only, and they are
+  // cut at the terminal's width and height.
   void Redraw(const std::vector<std::string>& lines);
 
   // Leaves what was drawn as it is; the next Redraw starts below it.

@@ -1,18 +1,15 @@
 #include "client/cli/study_progress.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "client/cli/units.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/views.h"
 
 namespace headstart::client {
 namespace {
-
-constexpr absl::Duration kRateWindow = absl::Seconds(30);
-constexpr absl::Duration kStoredBytesAge = absl::Seconds(2);
 
 // "RUNNING: waits for a worker with fashion_mnist".
 std::string StateText(const v1::Study& study) {
@@ -23,50 +20,21 @@ std::string StateText(const v1::Study& study) {
   return text;
 }
 
-std::string BestText(const v1::Study& study) {
-  if (study.best_trial().empty()) return "none yet";
+// {"studies/1/trials/4", "validation accuracy 97.20 % at epoch 9"}.
+std::vector<std::string> BestParts(const v1::Study& study) {
+  if (study.best_trial().empty()) return {"none yet"};
   const v1::Objective::Metric metric = study.objective().metric();
-  return absl::StrCat(
-      study.best_trial(), ", ", MetricName(metric), " ",
-      ObjectiveText(metric, study.has_best_objective()
-                                ? std::optional(study.best_objective())
-                                : std::nullopt),
-      " at epoch ", study.best_epoch());
+  return {study.best_trial(),
+          absl::StrCat(
+              MetricName(metric), " ",
+              ObjectiveText(metric, study.has_best_objective()
+                                        ? std::optional(study.best_objective())
+                                        : std::nullopt),
+              " at epoch ", study.best_epoch())};
 }
 
-// "trainings/1  RUNNING: seed 42 at epoch 3, seed 43 waiting".
-std::string TrainingText(const v1::Training& training) {
-  std::vector<std::string> parts;
-  for (const v1::TrainingRun& run : training.runs()) {
-    const std::string seed = absl::StrCat("seed ", run.seed());
-    switch (run.state()) {
-      case v1::TrainingRun::TRAINING:
-        parts.push_back(absl::StrCat(seed, " at epoch ", run.epoch()));
-        break;
-      case v1::TrainingRun::WAITING:
-        parts.push_back(absl::StrCat(seed, " waits"));
-        break;
-      case v1::TrainingRun::SUCCEEDED: {
-        const v1::Measurement* const last = LastMeasurement(run);
-        parts.push_back(
-            absl::StrCat(seed, " done",
-                         last != nullptr && last->has_test_accuracy()
-                             ? absl::StrCat(" with test accuracy ",
-                                            Percent(last->test_accuracy()))
-                             : ""));
-        break;
-      }
-      default:
-        parts.push_back(
-            absl::StrCat(seed, " ", v1::TrainingRun::State_Name(run.state())));
-    }
-  }
-  std::string text = v1::Training::State_Name(training.state());
-  if (!training.state_message().empty()) {
-    absl::StrAppend(&text, " (", training.state_message(), ")");
-  }
-  return absl::StrCat(text, parts.empty() ? "" : ": ",
-                      absl::StrJoin(parts, ", "));
+std::string Joined(const std::vector<std::string>& parts) {
+  return absl::StrJoin(parts, ", ");
 }
 
 }  // namespace
@@ -74,9 +42,10 @@ std::string TrainingText(const v1::Training& training) {
 void StudyProgress::Update(const v1::WatchStudyResponse& update) {
   ReadPlan(update.study());
   ReadTrainings(update.study());
-  NoteEpochs(EpochsDone(update.study()));
+  pace_.Note(EpochsDone(update.study()));
   if (printer_.is_live()) {
-    ReadStoredBytes(update.study());
+    stored_.Read(update.study().name(),
+                 /*now=*/update.study().state() != v1::Study::RUNNING);
     printer_.Redraw(DrawnLines(update));
   } else {
     SayChanges(update);
@@ -113,38 +82,10 @@ void StudyProgress::ReadTrainings(const v1::Study& study) {
   }
 }
 
-void StudyProgress::ReadStoredBytes(const v1::Study& study) {
-  const absl::Duration now = clock_.Monotonic();
-  if (now - stored_bytes_time_ < kStoredBytesAge) return;
-  v1::GetUsageRequest request;
-  request.set_parent(study.name());
-  const auto usage = client_.GetUsage(request);
-  if (usage.ok()) stored_bytes_ = usage->live_bytes();
-  stored_bytes_time_ = now;
-}
-
-void StudyProgress::NoteEpochs(int64_t epochs) {
-  const absl::Duration now = clock_.Monotonic();
-  epochs_seen_.emplace_back(now, epochs);
-  while (epochs_seen_.size() > 2 &&
-         now - epochs_seen_.front().first > kRateWindow) {
-    epochs_seen_.pop_front();
-  }
-}
-
-std::optional<double> StudyProgress::EpochsPerSecond() const {
-  if (epochs_seen_.empty()) return std::nullopt;
-  const auto& [first_time, first_epochs] = epochs_seen_.front();
-  const auto& [last_time, last_epochs] = epochs_seen_.back();
-  const double seconds = absl::ToDoubleSeconds(last_time - first_time);
-  if (seconds < 1 || last_epochs <= first_epochs) return std::nullopt;
-  return static_cast<double>(last_epochs - first_epochs) / seconds;
-}
-
 int64_t StudyProgress::EpochsDone(const v1::Study& study) const {
   int64_t epochs = study.recorded_epochs();
   for (const auto& [name, training] : trainings_) {
-    for (const v1::TrainingRun& run : training.runs()) epochs += run.epoch();
+    epochs += client::EpochsDone(training);
   }
   return epochs;
 }
@@ -165,38 +106,45 @@ int64_t StudyProgress::EpochsInAll(const v1::Study& study) const {
     }
   }
   for (const auto& [name, training] : trainings_) {
-    for (const v1::TrainingRun& run : training.runs()) {
-      const bool goes_on = run.state() == v1::TrainingRun::WAITING ||
-                           run.state() == v1::TrainingRun::TRAINING;
-      epochs += goes_on ? training.resolved_training().epochs() : run.epoch();
-    }
+    epochs += client::EpochsInAll(training);
   }
   return epochs;
 }
 
-std::string StudyProgress::TrialsText(const v1::Study& study) const {
-  const std::string counts = TrialCountsText(study.trial_counts());
-  if (!plan_) return counts;
-  const int64_t started = TrialsStarted(study.trial_counts());
-  std::string text = absl::StrCat(started, " of ", plan_->trial_count());
-  if (started > 0) absl::StrAppend(&text, counts.substr(counts.find(':')));
-  return text;
+std::vector<std::string> StudyProgress::TrialsParts(
+    const v1::Study& study) const {
+  const v1::TrialCounts& counts = study.trial_counts();
+  const auto named =
+      [](const std::vector<std::pair<int64_t, std::string>>& states) {
+        std::vector<std::string> parts;
+        for (const auto& [count, state] : states) {
+          if (count > 0) parts.push_back(absl::StrCat(count, " ", state));
+        }
+        return parts;
+      };
+  const std::vector<std::string> over =
+      named({{counts.succeeded(), "succeeded"},
+             {counts.stopped(), "stopped"},
+             {counts.infeasible(), "infeasible"},
+             {counts.failed(), "failed"},
+             {counts.cancelled(), "cancelled"}});
+  const std::vector<std::string> others =
+      named({{counts.training(), "training"},
+             {counts.paused(), "paused"},
+             {counts.waiting(), "waiting"}});
+  const int64_t done = counts.succeeded() + counts.stopped() +
+                       counts.infeasible() + counts.failed() +
+                       counts.cancelled();
+  std::vector<std::string> parts = {absl::StrCat(
+      done, plan_ ? absl::StrCat(" of ", plan_->trial_count()) : "", " done",
+      over.empty() ? "" : absl::StrCat(" (", Joined(over), ")"))};
+  parts.insert(parts.end(), others.begin(), others.end());
+  return parts;
 }
 
-std::string StudyProgress::EpochsText(const v1::Study& study) const {
-  const int64_t done = EpochsDone(study);
-  const int64_t in_all = EpochsInAll(study);
-  std::string text = absl::StrCat(done);
-  if (in_all > done) absl::StrAppend(&text, " of about ", in_all);
-  if (const std::optional<double> rate = EpochsPerSecond()) {
-    absl::StrAppend(&text, absl::StrFormat(", %.2g per second", *rate));
-    if (in_all > done) {
-      absl::StrAppend(&text, ", about ",
-                      HumanDuration(absl::Seconds((in_all - done) / *rate)),
-                      " left");
-    }
-  }
-  return text;
+std::vector<std::string> StudyProgress::EpochsParts(
+    const v1::Study& study) const {
+  return pace_.Parts(EpochsDone(study), EpochsInAll(study), /*about=*/true);
 }
 
 std::vector<std::string> StudyProgress::DrawnLines(
@@ -204,20 +152,34 @@ std::vector<std::string> StudyProgress::DrawnLines(
   const v1::Study& study = update.study();
   std::vector<std::string> lines = {
       absl::StrCat(study.name(), "  ", study.display_name(),
-                   study.display_name().empty() ? "" : "  ", StateText(study)),
-      absl::StrCat("  trials  ", TrialsText(study)),
-      absl::StrCat("  epochs  ", EpochsText(study)),
-      absl::StrCat("  best    ", BestText(study))};
+                   study.display_name().empty() ? "" : "  ",
+                   v1::Study::State_Name(study.state()))};
+  const auto add = [&](const std::string& label,
+                       const std::vector<std::string>& parts,
+                       const std::string& separator) {
+    for (std::string& line :
+         Wrapped(label, parts, separator, printer_.columns())) {
+      lines.push_back(std::move(line));
+    }
+  };
+  const std::string no_label(10, ' ');
+  if (!study.state_message().empty()) {
+    add(no_label, absl::StrSplit(study.state_message(), ' '), " ");
+  }
+  add("  trials  ", TrialsParts(study), ", ");
+  add("  epochs  ", EpochsParts(study), ", ");
+  add("  best    ", BestParts(study), ", ");
   if (!update.best_trials().empty()) {
-    lines.push_back(
-        absl::StrCat("          ", ValuesText(update.best_trials(0))));
+    add(no_label, ShortValues(update.best_trials(0)), "  ");
   }
-  if (stored_bytes_) {
-    lines.push_back(
-        absl::StrCat("  stored  ", HumanBytes(*stored_bytes_), " of weights"));
-  }
+  if (stored_.Text()) add("  stored  ", {*stored_.Text()}, "");
   for (const auto& [name, training] : trainings_) {
-    lines.push_back(absl::StrCat(name, "  ", TrainingText(training)));
+    add(absl::StrCat(name, "  "), {v1::Training::State_Name(training.state())},
+        "");
+    if (!training.state_message().empty()) {
+      add(no_label, absl::StrSplit(training.state_message(), ' '), " ");
+    }
+    add("  runs    ", RunsParts(training), ", ");
   }
   return lines;
 }
@@ -237,24 +199,24 @@ void StudyProgress::SayChanges(const v1::WatchStudyResponse& update) {
     said_best_trial_ = study.best_trial();
     said_best_merit_ = merit;
     printer_.Progress(
-        absl::StrCat(study.name(), ": best so far ", BestText(study)));
+        absl::StrCat(study.name(), ": best so far ", Joined(BestParts(study))));
   }
   const int64_t in_all = EpochsInAll(study);
   const int64_t tenths = in_all > 0 ? 10 * EpochsDone(study) / in_all : 0;
   if (study.state() == v1::Study::RUNNING && tenths > said_tenths_) {
     said_tenths_ = tenths;
-    printer_.Progress(absl::StrCat(study.name(), ": trials ", TrialsText(study),
-                                   "; epochs ", EpochsText(study)));
+    printer_.Progress(absl::StrCat(study.name(), ": trials ",
+                                   Joined(TrialsParts(study)), "; epochs ",
+                                   Joined(EpochsParts(study))));
   }
   for (const auto& [name, training] : trainings_) {
-    // Not every epoch of every seed: a line when a run begins or ends.
-    std::string notable = v1::Training::State_Name(training.state());
-    for (const v1::TrainingRun& run : training.runs()) {
-      absl::StrAppend(&notable, " ", v1::TrainingRun::State_Name(run.state()));
-    }
+    const std::string notable = StatesText(training);
     if (said_trainings_[name] == notable) continue;
     said_trainings_[name] = notable;
-    printer_.Progress(absl::StrCat(name, ": ", TrainingText(training)));
+    printer_.Progress(absl::StrCat(
+        name, ": ", v1::Training::State_Name(training.state()),
+        training.state_message().empty() ? "" : ": ", training.state_message(),
+        ": ", Joined(RunsParts(training))));
   }
 }
 

@@ -2,16 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
 #include "base/clock.h"
 #include "client/cli/print.h"
+#include "client/cli/progress.h"
 #include "client/client.h"
 #include "headstart/v1/training.pb.h"
 #include "headstart/v1/tuning_service.pb.h"
@@ -22,11 +20,11 @@ namespace headstart::client {
 // per notable change elsewhere.
 //
 //   studies/1  mnist-lenet  RUNNING
-//   trials     12 of 27: 2 training, 7 paused, 3 stopped
-//   epochs     31 of about 54, 1.8 per second, about 13 s left
-//   best       studies/1/trials/4, validation accuracy 97.20 % at epoch 9
-//              optimizer.adam.learning_rate=0.0012 batch_size=60
-//   stored     92.1 MB
+//     trials  10 of 27 done (9 stopped, 1 failed), 2 training, 7 paused
+//     epochs  31 of about 54, 1.8 per second, about 13 s left
+//     best    studies/1/trials/4, validation accuracy 97.20 % at epoch 9
+//             optimizer.adam.learning_rate=0.0012  batch_size=60
+//     stored  92.1 MB
 //
 // Asks the client for what an update does not hold: the plan and the trainings;
 // if such a question is not answered, that part is left out.
@@ -36,22 +34,22 @@ class StudyProgress {
  public:
   // All outlive it.
   StudyProgress(Client& client, Printer& printer, Clock& clock)
-      : client_(client), printer_(printer), clock_(clock) {}
+      : client_(client),
+        printer_(printer),
+        pace_(clock),
+        stored_(client, clock) {}
 
   void Update(const v1::WatchStudyResponse& update);
 
  private:
   void ReadPlan(const v1::Study& study);
   void ReadTrainings(const v1::Study& study);
-  void ReadStoredBytes(const v1::Study& study);
-  void NoteEpochs(int64_t epochs);
 
   int64_t EpochsDone(const v1::Study& study) const;
   int64_t EpochsInAll(const v1::Study& study) const;
-  std::optional<double> EpochsPerSecond() const;
 
-  std::string TrialsText(const v1::Study& study) const;
-  std::string EpochsText(const v1::Study& study) const;
+  std::vector<std::string> TrialsParts(const v1::Study& study) const;
+  std::vector<std::string> EpochsParts(const v1::Study& study) const;
   std::vector<std::string> DrawnLines(
       const v1::WatchStudyResponse& update) const;
 
@@ -60,15 +58,12 @@ class StudyProgress {
 
   Client& client_;
   Printer& printer_;
-  Clock& clock_;
+  Pace pace_;
+  StoredBytes stored_;
 
   std::optional<v1::StudyPlan> plan_;
   bool has_asked_for_plan_ = false;
   std::map<std::string, v1::Training> trainings_;
-  std::optional<int64_t> stored_bytes_;
-  absl::Duration stored_bytes_time_ = -absl::InfiniteDuration();
-  // When how many epochs were done, of the last half minute.
-  std::deque<std::pair<absl::Duration, int64_t>> epochs_seen_;
 
   // What was said last.
   std::string said_state_;

@@ -175,6 +175,7 @@ absl::Status ReportStudy(Session& session, Client& client,
     status.Update(file.status());
     if (file.ok()) fields.emplace_back("  are in", *std::move(file));
   }
+  if (session.printer().is_live()) session.printer().Show({""});
   for (const std::string& line : FieldLines(fields)) {
     session.printer().Result(line);
   }

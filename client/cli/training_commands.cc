@@ -9,6 +9,7 @@
 #include "client/cli/handlers.h"
 #include "client/cli/paging.h"
 #include "client/cli/study_file.h"
+#include "client/cli/training_progress.h"
 #include "client/cli/views.h"
 #include "client/cli/watch.h"
 
@@ -48,33 +49,19 @@ absl::Status WatchTrainingToItsEnd(Session& session, const std::string& name) {
   v1::WatchTrainingRequest request;
   request.set_name(name);
   v1::Training last;
-  std::string said;
+  TrainingProgress progress(*client, printer, session.clock());
   HS_RETURN_IF_ERROR(
       client->WatchTraining(request, [&](const v1::Training& training) {
         last = training;
         if (printer.json()) {
           printer.Json(training);
-          return true;
+        } else {
+          progress.Update(training);
         }
-        if (printer.is_live()) {
-          printer.Redraw(TrainingLines(training));
-          return true;
-        }
-        std::string line = v1::Training::State_Name(training.state());
-        for (const v1::TrainingRun& run : training.runs()) {
-          absl::StrAppend(&line, ", seed ", run.seed(), " ",
-                          v1::TrainingRun::State_Name(run.state()));
-        }
-        if (line != said) {
-          printer.Progress(absl::StrCat(training.name(), ": ", line));
-        }
-        said = line;
         return true;
       }));
-  if (!printer.json() && !printer.is_live()) {
-    printer.Show(TrainingLines(last));
-  }
-  printer.KeepDrawn();
+  printer.Redraw({});  // All that it showed is in what follows.
+  printer.Show(TrainingLines(last));
   if (last.state() == v1::Training::SUCCEEDED) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       name, " is ", v1::Training::State_Name(last.state()),

@@ -6,10 +6,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "client/cli/units.h"
 
 namespace headstart::client {
@@ -146,13 +148,6 @@ int64_t RunsOver(const v1::Training& training) {
   return count;
 }
 
-std::string SourceText(const v1::Training& training) {
-  if (!training.source_checkpoint().empty()) {
-    return training.source_checkpoint();
-  }
-  return OrDash(training.from().checkpoint());
-}
-
 }  // namespace
 
 std::string MetricName(v1::Objective::Metric metric) {
@@ -170,11 +165,22 @@ std::optional<double> ObjectiveOf(const v1::Trial& trial) {
   return If(trial.has_objective(), trial.objective());
 }
 
-std::string ValuesText(const v1::Trial& trial) {
-  return absl::StrJoin(trial.values(), " ",
-                       [](std::string* out, const v1::ParameterValue& value) {
-                         absl::StrAppend(out, value.path(), "=", value.value());
-                       });
+std::vector<std::string> ShortValues(const v1::Trial& trial) {
+  std::vector<std::string> values;
+  for (const v1::ParameterValue& value : trial.values()) {
+    std::string text = value.value();
+    double number = 0;
+    absl::string_view choice = text;
+    if (absl::SimpleAtod(text, &number) && text.size() > 6 &&
+        text.find_first_of(".e") != std::string::npos) {
+      text = Number(number);
+    } else if (absl::ConsumePrefix(&choice, "{\"") &&
+               absl::ConsumeSuffix(&choice, "\":{}}")) {
+      text = std::string(choice);
+    }
+    values.push_back(absl::StrCat(value.path(), "=", text));
+  }
+  return values;
 }
 
 int64_t TrialsStarted(const v1::TrialCounts& counts) {
@@ -202,6 +208,13 @@ bool IsOver(const v1::Training& training) {
   return training.state() == v1::Training::SUCCEEDED ||
          training.state() == v1::Training::FAILED ||
          training.state() == v1::Training::CANCELLED;
+}
+
+std::string SourceText(const v1::Training& training) {
+  if (!training.source_checkpoint().empty()) {
+    return training.source_checkpoint();
+  }
+  return OrDash(training.from().checkpoint());
 }
 
 Spread SpreadOf(absl::Span<const double> values) {

@@ -24,14 +24,17 @@ std::string ObjectiveText(v1::Objective::Metric metric,
                           std::optional<double> value);
 std::optional<double> ObjectiveOf(const v1::Trial& trial);
 
-// "optimizer.adam.learning_rate=0.0132 batch_size=60".
-std::string ValuesText(const v1::Trial& trial);
+// {"optimizer.adam.learning_rate=0.01324", "batch_size=60",
+// "initializer=xavier_normal"}: short, so not for programs.
+std::vector<std::string> ShortValues(const v1::Trial& trial);
 
 // "27: 2 training, 7 paused, 18 stopped"; "0" when there are none.
 std::string TrialCountsText(const v1::TrialCounts& counts);
 int64_t TrialsStarted(const v1::TrialCounts& counts);
 
 bool IsOver(const v1::Training& training);
+// The checkpoint it starts from, "-" without.
+std::string SourceText(const v1::Training& training);
 
 // Mean and sample deviation of some measured values.
 struct Spread {
