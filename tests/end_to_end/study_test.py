@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -165,59 +166,95 @@ def life_cycle():
     with_cluster(body)
 
 
+def attempt_states(cluster, study):
+    return [attempt["state"] for trial in cluster.trials(study) for attempt in trial.get("attempts", [])]
+
+
 def restart_of_everything():
-    """All processes end in order and start again: the study goes on from where it was."""
+    """All processes end in order and start again: the study goes on, with what it had, and no attempt is lost."""
     with Folder() as folder:
         cluster = running_cluster(folder)
         try:
-            study = cluster.create_study(write_study(folder / "s.yaml", small_study("random: {trial_count: 2}", epochs=40)))
-            wait_until(lambda: int(cluster.study(study).get("recorded_epochs", 0)) >= 3, "three epochs")
-            digests = cluster.digests(study)
+            study = cluster.create_study(write_study(folder / "s.yaml", small_study("random: {trial_count: 2}", epochs=200)))
+            def recorded():
+                return int(cluster.study(study).get("recorded_epochs", 0))
+            wait_until(lambda: recorded() >= 3, "three epochs")
             cluster.stop()
-            cluster.start()
+            cluster.start(agents=0)
+            digests, before, states = cluster.digests(study), recorded(), attempt_states(cluster, study)
+            assert cluster.study(study)["state"] == "RUNNING" and set(states) == {"RELEASED"}, states
+            cluster.start_agent()
+            wait_until(lambda: recorded() > before + 2, "more epochs than before the restart")
             after = cluster.digests(study)
             assert all(after[key] == digest for key, digest in digests.items())
             cluster.headstart("studies", "cancel", study)
+            after = attempt_states(cluster, study)
+            assert len(after) > len(states) and "LOST" not in after, after
             cluster.stop()
         finally:
             cluster.kill()
 
 
 def run_interrupted():
-    """Ctrl-C in `run`, then the same command: the same digests as an uninterrupted run."""
-    text = small_study("random: {trial_count: 4}", epochs=8, extra="")
-    def run(folder, file, interrupt):
-        command = [str(BIN / "headstart"), "run", str(file), "--data", str(folder), "--slots", "2",
-                   "--datasets", str(DATASETS)]
-        if interrupt:
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                     start_new_session=True)
-            cluster = Cluster(folder)
-            def recorded():
-                try:
-                    return int(cluster.study("studies/1").get("recorded_epochs", 0)) >= 4
-                except (Refused, subprocess.TimeoutExpired):
-                    return False
-            wait_until(recorded, "some epochs")
-            child.send_signal(signal.SIGINT)
-            output, _ = child.communicate(timeout=60)
-            assert child.returncode != 0 and str(file) in output, f"no word on how to go on:\n{output}"
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    """Ctrl-C in `run`, then the command that it prints: the same digests as an uninterrupted run."""
+    epochs = 40
+    text = small_study("random: {trial_count: 4}", epochs=epochs)
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+    def command(data, file):
+        return ["headstart", "run", str(file), "--data", str(data), "--slots", "2", "--datasets", str(DATASETS),
+                "--metrics-ports", "auto"]
+
+    def finish(data, arguments):
+        """Digests of the finished study, and how its attempts ended."""
+        result = subprocess.run(arguments, capture_output=True, text=True, timeout=300, env=environment)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "safetensors" in result.stdout, result.stdout
-        # Ask the stopped cluster's data what they hold.
-        cluster = Cluster(folder)
-        cluster.start(agents=0)
+        return look(data, lambda cluster: (cluster.digests("studies/1"), attempt_states(cluster, "studies/1")))
+
+    def look(data, question):
+        """Asks the stopped cluster's data what they hold."""
+        cluster = Cluster(data).start(agents=0)
         try:
             assert len(cluster.rows("studies", "list")) == 1
-            return cluster.digests("studies/1")
+            return question(cluster)
         finally:
             cluster.stop()
+
+    def interrupt(data, file):
+        """Runs until some epochs are recorded; the command printed then, as a list."""
+        child = subprocess.Popen(command(data, file), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                 start_new_session=True, env=environment)
+        cluster = Cluster(data)
+        def recorded():
+            try:
+                return int(cluster.study("studies/1").get("recorded_epochs", 0)) >= 4
+            except (Refused, subprocess.TimeoutExpired):
+                return False
+        try:
+            wait_until(lambda: recorded() or child.poll() is not None, "some epochs")
+            child.send_signal(signal.SIGINT)
+            output, _ = child.communicate(timeout=60)
+        finally:
+            child.kill()
+        assert child.returncode == 1 and str(file) in output, f"no word on how to go on:\n{output}"
+        state, states = look(data, lambda cluster: (cluster.study("studies/1")["state"],
+                                                    attempt_states(cluster, "studies/1")))
+        assert state == "RUNNING", f"the study was over before the interrupt: {state}"
+        assert "RELEASED" in states and set(states) <= {"RELEASED", "SUCCEEDED"}, states
+        return shlex.split(output.splitlines()[-1].split("This goes on where it was: ")[1])
+
     with Folder() as one, Folder() as two:
         file = write_study(one / "s.yaml", text)
-        whole = run(one / "data", file, interrupt=False)
-        assert len(whole) == 4 * 9
-        assert run(two / "data", file, interrupt=True) == whole
+        whole, _ = finish(one / "data", command(one / "data", file))
+        assert len(whole) == 4 * (epochs + 1)
+        # A name that has to be quoted.
+        data = two / "my data"
+        printed = interrupt(data, file)
+        assert printed == command(data, file), printed
+        digests, states = finish(data, printed)
+        assert digests == whole
+        assert set(states) <= {"RELEASED", "SUCCEEDED"}, states
 
 
 def up_and_client():
