@@ -1,6 +1,7 @@
 // Unary calls: a question to the engine, or a change by it.
 #pragma once
 
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <string>

@@ -88,7 +88,7 @@ def main():
             if program.name != "headstart-trainer":
                 libraries = inside(f"ldd /opt/headstart/bin/{program.name}")
                 strangers = [line for line in libraries.splitlines()
-                             if "/opt/headstart/lib/" not in line and (not FROM_SYSTEM.match(line) or "not found" in line)]
+                             if "/opt/headstart/" not in line and (not FROM_SYSTEM.match(line) or "not found" in line)]
                 assert not strangers, strangers
 
         write_study(folder / "study.yaml", small_study(
