@@ -132,6 +132,23 @@ last log lines:
 )");
 }
 
+TEST_F(OutputTest, ShowsHowFarAnEpochIs) {
+  v1::Trial trial = Text<v1::Trial>(kTrial);
+  v1::Attempt::Progress& progress =
+      *trial.mutable_attempts(0)->mutable_progress();
+  progress.set_epoch(2);
+  progress.set_share(0.374);
+  cluster_.Answer("GetTrial", trial);
+  EXPECT_THAT(Table({"trials", "get", "studies/1/trials/4"}),
+              HasSubstr(" 1 (epoch 2 at 37 %)\n"));
+
+  v1::Training training = Text<v1::Training>(kTraining);
+  *training.mutable_runs(1)->add_attempts()->mutable_progress() = progress;
+  cluster_.Answer("GetTraining", training);
+  EXPECT_THAT(Table({"trainings", "get", "trainings/1"}),
+              HasSubstr("  10 (epoch 2 at 37 %)  "));
+}
+
 TEST_F(OutputTest, TrialsExplain) {
   cluster_.Answer("ExplainTrial", Text<v1::ExplainTrialResponse>(R"pb(
                     decisions {

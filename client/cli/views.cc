@@ -121,6 +121,18 @@ Table AttemptTable(
   return table;
 }
 
+// Of a Trial or TrainingRun: "3", or "3 (epoch 4 at 37 %)".
+template <typename Run>
+std::string EpochText(const Run& run) {
+  std::string text = absl::StrCat(run.epoch());
+  if (!run.attempts().empty() && run.attempts().rbegin()->has_progress()) {
+    const v1::Attempt::Progress& now = run.attempts().rbegin()->progress();
+    absl::StrAppend(&text, absl::StrFormat(" (epoch %d at %.0f %%)",
+                                           now.epoch(), 100 * now.share()));
+  }
+  return text;
+}
+
 // "BEST_TRIAL of studies/1, PINNED (why)".
 std::string ReferencesText(const v1::Checkpoint& checkpoint) {
   std::vector<std::string> reasons;
@@ -360,7 +372,7 @@ std::vector<std::string> TrialLines(const v1::Trial& trial) {
     fields.emplace_back(value.path(), value.value());
   }
   fields.emplace_back("seed", absl::StrCat(trial.seed()));
-  fields.emplace_back("epoch", absl::StrCat(trial.epoch()));
+  fields.emplace_back("epoch", EpochText(trial));
   fields.emplace_back("objective", Number(ObjectiveOf(trial)));
   fields.emplace_back("created", Instant(trial.create_time()));
   fields.emplace_back("ended", Instant(trial.end_time()));
@@ -521,7 +533,7 @@ std::vector<std::string> TrainingLines(const v1::Training& training) {
     const v1::Measurement m = last == nullptr ? v1::Measurement() : *last;
     runs.Add({run.name(), absl::StrCat(run.seed()),
               v1::TrainingRun::State_Name(run.state()),
-              absl::StrCat(run.epoch()),
+              EpochText(run),
               Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
               Percent(If(m.has_test_accuracy(), m.test_accuracy())),
               OrDash(run.failure().message())});

@@ -43,6 +43,16 @@ void LeaseTable::Hear(const v1::SynchronizeRequest& request, absl::Duration now,
     if (found->second.token != status.token()) continue;
     if (found->second.worker != request.worker()) continue;
     found->second.deadline = deadline;
+    if (status.current_epoch() <= 0) continue;
+    v1::Attempt::Progress progress;
+    progress.set_epoch(status.current_epoch());
+    progress.set_share(status.epoch_progress());
+    const auto& before = found->second.progress;
+    if (!before.has_value() || before->epoch() != progress.epoch() ||
+        before->share() != progress.share()) {
+      found->second.progress = progress;
+      ++progress_count_;
+    }
   }
 }
 
@@ -73,6 +83,15 @@ std::optional<absl::Time> LeaseTable::LastHeard(
     absl::string_view worker) const {
   const auto found = workers_.find(std::string(worker));
   return found == workers_.end() ? std::nullopt : found->second.last_heard;
+}
+
+const v1::Attempt::Progress* LeaseTable::FindProgress(absl::string_view run,
+                                                      int64_t attempt) const {
+  const auto found = attempts_.find({std::string(run), attempt});
+  if (found == attempts_.end() || !found->second.progress.has_value()) {
+    return nullptr;
+  }
+  return &*found->second.progress;
 }
 
 }  // namespace headstart::scheduler

@@ -1,4 +1,5 @@
-// Lease time: what runs out, and which workers have gone silent.
+// What is known of attempts only while they are heard of: how much lease time
+// they have left, and how far they are. And which workers have gone silent.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "headstart/v1/trial.pb.h"
 #include "headstart/v1/worker_service.pb.h"
 #include "scheduler/core/scheduler.h"
 
@@ -53,6 +55,12 @@ class LeaseTable {
   // Wall time of the worker's last call since the scheduler started.
   std::optional<absl::Time> LastHeard(absl::string_view worker) const;
 
+  // How far an attempt is, as its worker said last; null when it has not.
+  const v1::Attempt::Progress* FindProgress(absl::string_view run,
+                                            int64_t attempt) const;
+  // Grows with every change of any progress.
+  int64_t progress_count() const { return progress_count_; }
+
   absl::Duration lease_duration() const { return lease_duration_; }
 
  private:
@@ -61,6 +69,7 @@ class LeaseTable {
     int64_t token = 0;
     std::string worker;
     absl::Duration deadline;
+    std::optional<v1::Attempt::Progress> progress;
   };
   struct Worker {
     absl::Duration deadline;
@@ -71,6 +80,7 @@ class LeaseTable {
   const absl::Duration lease_duration_;
   absl::btree_map<AttemptKey, AttemptLease> attempts_;
   absl::btree_map<std::string, Worker> workers_;
+  int64_t progress_count_ = 0;
 };
 
 }  // namespace headstart::scheduler

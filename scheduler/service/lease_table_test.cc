@@ -54,6 +54,33 @@ TEST(LeaseTableTest, BeginsTheLeaseAgainWhenTheWorkerSaysItHoldsIt) {
   EXPECT_EQ(table.TakeExpired(absl::Seconds(50)).size(), 1u);
 }
 
+TEST(LeaseTableTest, KnowsHowFarAnAttemptIsUntilItEnds) {
+  LeaseTable table(kLease);
+  const std::string run = "studies/1/trials/1";
+  table.Observe(Leased(run, 1, 9), absl::Seconds(0));
+  table.Hear(Call(run, 1, 9), absl::Seconds(1), kWall);
+  EXPECT_EQ(table.FindProgress(run, 1), nullptr);
+  EXPECT_EQ(table.progress_count(), 0);
+
+  v1::SynchronizeRequest call = Call(run, 1, 9);
+  call.mutable_attempts(0)->set_current_epoch(4);
+  call.mutable_attempts(0)->set_epoch_progress(0.25);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    table.Hear(call, absl::Seconds(2), kWall);
+  }
+  ASSERT_NE(table.FindProgress(run, 1), nullptr);
+  EXPECT_EQ(table.FindProgress(run, 1)->epoch(), 4);
+  EXPECT_EQ(table.FindProgress(run, 1)->share(), 0.25);
+  EXPECT_EQ(table.progress_count(), 1);
+  EXPECT_EQ(table.FindProgress(run, 2), nullptr);
+
+  Event ended;
+  ended.mutable_attempt_ended()->set_run(run);
+  ended.mutable_attempt_ended()->set_attempt(1);
+  table.Observe(ended, absl::Seconds(3));
+  EXPECT_EQ(table.FindProgress(run, 1), nullptr);
+}
+
 TEST(LeaseTableTest, DoesNotRenewWhatTheWorkerDoesNotHold) {
   LeaseTable table(kLease);
   table.Observe(Leased("studies/1/trials/1", 2, 9), absl::Seconds(0));

@@ -31,7 +31,11 @@ void AddTrouble(const StorageLink& storage, v1::Training& training) {
 absl::StatusOr<v1::Training> TrainingService::FindTraining(
     const EngineView& view, absl::string_view name) const {
   absl::StatusOr<v1::Training> training = view.scheduler.GetTraining(name);
-  if (training.ok()) AddTrouble(storage_, *training);
+  if (!training.ok()) return training;
+  AddTrouble(storage_, *training);
+  for (v1::TrainingRun& run : *training->mutable_runs()) {
+    AddProgress(view, run);
+  }
   return training;
 }
 
@@ -144,7 +148,7 @@ grpc::ServerWriteReactor<v1::Training>* TrainingService::WatchTraining(
                    const EngineView& view) { return FindTraining(view, name); },
        .version =
            [this](const EngineView& view, const v1::Training& last) {
-             return storage_.trouble_count() +
+             return storage_.trouble_count() + view.leases.progress_count() +
                     view.scheduler.OwnerVersion(last.name());
            },
        .over =

@@ -208,7 +208,10 @@ grpc::ServerUnaryReactor* TuningService::GetTrial(
     v1::Trial* response) {
   return AnswerQuestion<v1::Trial>(
       engine_, context, response, [request](const EngineView& view) {
-        return view.scheduler.GetTrial(request->name());
+        absl::StatusOr<v1::Trial> trial =
+            view.scheduler.GetTrial(request->name());
+        if (trial.ok()) AddProgress(view, *trial);
+        return trial;
       });
 }
 

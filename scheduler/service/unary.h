@@ -25,6 +25,18 @@ inline grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext* context,
   return reactor;
 }
 
+// Adds to a Trial or TrainingRun how far its live attempt is, when that is more
+// than what is recorded.
+template <typename RunMessage>
+void AddProgress(const EngineView& view, RunMessage& run) {
+  if (run.attempts().empty()) return;
+  v1::Attempt& last = *run.mutable_attempts()->rbegin();
+  const auto* const progress =
+      view.leases.FindProgress(run.name(), last.number());
+  if (progress == nullptr || progress->epoch() <= run.epoch()) return;
+  *last.mutable_progress() = *progress;
+}
+
 // What a request to create `name` is answered with, when `found` is what there
 // is under that name. Only what a repeated request had made can be gone.
 template <typename Resource>

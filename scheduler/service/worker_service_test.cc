@@ -49,6 +49,27 @@ TEST_F(WorkerServiceTest, AnswersAPollWithoutNewsAfterAThirdOfTheLease) {
   EXPECT_EQ(agent.response().version(), version);
 }
 
+TEST_F(WorkerServiceTest, ShowsHowFarAnAttemptIs) {
+  ASSERT_OK(CreateStudy(RandomStudy(1, 3)));
+  FakeAgent agent = MakeAgent();
+  ASSERT_OK(agent.Synchronize());
+  v1::AttemptStatus& status = *agent.request().mutable_attempts(0);
+  const auto progress_at = [&](int64_t epoch) {
+    status.set_current_epoch(epoch);
+    status.set_epoch_progress(0.5);
+    agent.HurryNextCall();
+    EXPECT_OK(agent.Synchronize());
+    const auto trial = Call(*tuning_, &v1::TuningService::Stub::GetTrial,
+                            Named<v1::GetTrialRequest>("studies/1/trials/1"));
+    EXPECT_OK(trial);
+    return trial->attempts(0).progress();
+  };
+
+  EXPECT_EQ(progress_at(1).epoch(), 1);
+  EXPECT_EQ(progress_at(2).share(), 0.5);
+  EXPECT_EQ(progress_at(0).epoch(), 2);  // Nothing new.
+}
+
 TEST_F(WorkerServiceTest, TellsAnOldIncarnationToEndAlsoWhileItWaits) {
   FakeAgent old = MakeAgent();
   ASSERT_OK(old.Synchronize());
