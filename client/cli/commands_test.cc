@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
+#include "client/cli/session.h"
 #include "client/cli/test_commands.h"
 #include "tests/support/status_matchers.h"
 
@@ -224,10 +225,12 @@ TEST_F(CommandsTest, WatchesAStudyLineByLine) {
   const Said said = Run({"studies", "watch", "studies/1"}, /*terminal=*/false);
 
   EXPECT_EQ(said.exit_code, 0);
-  EXPECT_THAT(said.out,
-              AllOf(StartsWith("studies/1:"), HasSubstr("\nwinner: "),
-                    EndsWith("headstart checkpoints download "
-                             "trainings/1/runs/1/epochs/10 -o FILE\n")));
+  EXPECT_THAT(
+      said.out,
+      AllOf(StartsWith("studies/1:"), HasSubstr("\nwinner: "),
+            EndsWith(absl::StrCat("headstart checkpoints download "
+                                  "trainings/1/runs/1/epochs/10 --server ",
+                                  cluster_.address(), " -o FILE\n"))));
   EXPECT_EQ(
       said.error,
       "studies/1: RUNNING\n"
@@ -531,6 +534,13 @@ TEST_F(CommandsTest, HelpNamesTheCommandAndShowsAnExample) {
   EXPECT_THAT(Run({"up", "--help"}, true, false).out,
               HasSubstr("takes only cpu"));
   EXPECT_EQ(Run({"--version"}, true, false).out, "headstart 0.1.0\n");
+}
+
+TEST(ClusterFlagsTest, NamesTheClusterUnlessItIsTheDefault) {
+  EXPECT_EQ(ClusterFlags({}), "");
+  EXPECT_EQ(ClusterFlags({.data = "/my data"}), " --data '/my data'");
+  EXPECT_EQ(ClusterFlags({.server = "127.0.0.1:7700"}),
+            " --server 127.0.0.1:7700");
 }
 
 TEST_F(CommandsTest, SaysThatNothingServesTheDataFolder) {

@@ -81,6 +81,15 @@ absl::StatusOr<std::optional<int>> MetricsPortOf(
   return port;
 }
 
+void SayStopping(Printer& printer) {
+  // Below the "^C" that the terminal wrote.
+  if (printer.is_live()) printer.Progress("");
+  printer.Progress(
+      "Stopping: finished epochs are stored, those in training are trained "
+      "again later.");
+  printer.Progress("Ctrl-C again ends at once.");
+}
+
 absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
     const LocalClusterOptions& options, Printer& printer, StopEvent& stop) {
   auto cluster = std::unique_ptr<LocalCluster>(new LocalCluster());

@@ -15,11 +15,6 @@
 
 namespace headstart::client {
 
-// What a person reads after Ctrl-C, while the cluster drains.
-inline constexpr char kStoppingText[] =
-    "Stopping: finished epochs are stored; those in training are given up, and "
-    "trained again later. Ctrl-C again ends at once.";
-
 struct LocalClusterOptions {
   // Made if need be.
   std::string data;
@@ -43,6 +38,9 @@ absl::StatusOr<std::string> SlotsOf(const std::string& text);
 // gives `default_port`. InvalidArgument, naming the flag.
 absl::StatusOr<std::optional<int>> MetricsPortOf(
     const std::string& text, std::optional<int> default_port);
+
+// What a person reads after Ctrl-C, while a cluster drains.
+void SayStopping(Printer& printer);
 
 // The running cluster of a data folder:
 //

@@ -80,7 +80,7 @@ absl::Status RunStudyFile(Session& session) {
       LocalCluster::Start(*options, session.printer(), signal.event());
   if (absl::IsCancelled(cluster.status())) {
     return absl::CancelledError(
-        absl::StrCat("stopped before all servers ran. This begins again: ",
+        absl::StrCat("stopped before all servers ran. This begins again:\n  ",
                      CommandToGoOn(flags)));
   }
   HS_RETURN_IF_ERROR(cluster.status());
@@ -100,10 +100,10 @@ absl::Status RunStudyFile(Session& session) {
   if (!(*cluster)->status().ok()) {
     status = (*cluster)->status();
   } else if (is_stopped && !status.ok()) {
-    session.printer().Progress(kStoppingText);
+    SayStopping(session.printer());
     status = absl::CancelledError(
         absl::StrCat("stopped; everything is kept in ", (*cluster)->data(),
-                     ". This goes on where it was: ", CommandToGoOn(flags)));
+                     ". This goes on where it was:\n  ", CommandToGoOn(flags)));
   }
   // A server that stops waits for connections that nobody closes.
   client.reset();

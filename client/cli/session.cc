@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/names.h"
 #include "base/status_macros.h"
+#include "client/cli/shell_word.h"
 
 namespace headstart::client {
 namespace {
@@ -13,6 +14,14 @@ namespace {
 constexpr char kUsagePayload[] = "headstart/usage";
 
 }  // namespace
+
+std::string ClusterFlags(const Flags& flags) {
+  if (!flags.server.empty()) {
+    return absl::StrCat(" --server ", ShellWord(flags.server));
+  }
+  if (flags.data == Flags().data) return "";
+  return absl::StrCat(" --data ", ShellWord(flags.data));
+}
 
 absl::Status UsageError(absl::string_view message) {
   absl::Status status = absl::InvalidArgumentError(message);

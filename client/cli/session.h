@@ -43,6 +43,10 @@ struct Flags {
   bool start_anew = false;
 };
 
+// The flags with which another command asks the same cluster: " --data DIR", or
+// nothing where the default is meant.
+std::string ClusterFlags(const Flags& flags);
+
 // A command was used wrongly: exit code 2 rather than 1.
 absl::Status UsageError(absl::string_view message);
 bool IsUsageError(const absl::Status& status);

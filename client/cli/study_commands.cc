@@ -80,7 +80,7 @@ absl::Status CreateStudy(Session& session) {
   if (!session.flags().watch) return absl::OkStatus();
   session.printer().Progress(absl::StrCat(
       "Ctrl-C ends the watching, not the study; \"headstart studies watch ",
-      name, "\" takes it up again."));
+      name, ClusterFlags(session.flags()), "\" takes it up again."));
   return WatchStudyToItsEnd(session, name);
 }
 

@@ -166,9 +166,10 @@ absl::Status ReportStudy(Session& session, Client& client,
   const std::string checkpoint = ResultCheckpoint(study, winner, trainings);
   fields.emplace_back("weights", checkpoint);
   if (folder.empty()) {
-    fields.emplace_back("  fetch with",
-                        absl::StrCat("headstart checkpoints download ",
-                                     checkpoint, " -o FILE"));
+    fields.emplace_back(
+        "  fetch with",
+        absl::StrCat("headstart checkpoints download ", checkpoint,
+                     ClusterFlags(session.flags()), " -o FILE"));
   } else {
     absl::StatusOr<std::string> file =
         FetchResult(session, client, checkpoint, folder);

@@ -53,7 +53,7 @@ absl::Status Up(Session& session) {
   signal.Wait();
 
   const absl::Status status = (*cluster)->status();
-  if (status.ok()) printer.Progress(kStoppingText);
+  if (status.ok()) SayStopping(printer);
   cluster->reset();
   return status;
 }

@@ -242,7 +242,7 @@ def run_interrupted():
                                                     attempt_states(cluster, "studies/1")))
         assert state == "RUNNING", f"the study was over before the interrupt: {state}"
         assert "RELEASED" in states and set(states) <= {"RELEASED", "SUCCEEDED"}, states
-        return shlex.split(output.splitlines()[-1].split("This goes on where it was: ")[1])
+        return shlex.split(output.splitlines()[-1])
 
     with Folder() as one, Folder() as two:
         file = write_study(one / "s.yaml", text)
