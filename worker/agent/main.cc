@@ -53,6 +53,8 @@ std::string DefaultName() {
   return WorkerName{id.substr(0, 63)}.ToString();
 }
 
+std::string OurTrainer() { return ExecutableFolder() + "/headstart-trainer"; }
+
 void Declare(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", std::string(kVersion));
   auto* scheduler = app.add_option(
@@ -69,8 +71,8 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--slots", flags.slots,
                  "Room for trainers: the number of one-thread CPU slots, or a "
-                 "list of cpu:<threads> and cuda:<GPU>, such as "
-                 "cpu:1,cpu:4,cuda:0.")
+                 "list of cpu:<threads>, such as cpu:1,cpu:4, and, for a "
+                 "--trainer that has CUDA, cuda:<GPU>.")
       ->capture_default_str();
   app.add_option("--datasets", flags.agent.dataset_folders,
                  "A folder with data sets. May be repeated.");
@@ -118,6 +120,13 @@ absl::Status Run(Flags flags) {
   HS_RETURN_IF_ERROR(
       Annotate(WorkerName::Parse(flags.agent.name).status(), "--name"));
   HS_ASSIGN_OR_RETURN(flags.agent.slots, ParseSlots(flags.slots));
+  for (const SlotSpec& slot : flags.agent.slots) {
+    if (slot.gpu < 0 || flags.agent.trainer_program != OurTrainer()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--slots: \"", slot.name,
+        "\": this build of the trainer has no CUDA. Use cpu:<threads>, or name "
+        "with --trainer one that has."));
+  }
   if (!absl::ParseDuration(flags.trainer_timeout,
                            &flags.agent.trainer_timeout) ||
       flags.agent.trainer_timeout < absl::Seconds(10)) {
@@ -149,7 +158,7 @@ absl::Status Run(Flags flags) {
 int Main(int argc, char** argv) {
   Flags flags;
   flags.agent.name = DefaultName();
-  flags.agent.trainer_program = ExecutableFolder() + "/headstart-trainer";
+  flags.agent.trainer_program = OurTrainer();
   CLI::App app("Trains what the scheduler assigns, and stores every epoch.");
   Declare(app, flags);
   try {
