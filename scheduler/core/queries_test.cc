@@ -11,6 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 double LossIsTrial(const v1::Assignment& work, int64_t) {
   return std::stod(work.run().substr(17));
@@ -106,6 +107,57 @@ TEST(WorkTest, SaysWhichWorkersAreHeldBack) {
   world.Do(WorkerGone{"workers/b"});
   world.Do(WorkerGone{"workers/c"});
   EXPECT_THAT(why(), HasSubstr("no worker is ready. Start one"));
+}
+
+TEST(WorkTest, ShowsWhatAttemptsWaitForAndRecordsNothingOfIt) {
+  TestWorld world;
+  world.Do(CreateStudy{{}, SmallStudy("random { trial_count: 2 }", 2)});
+  v1::Training training;
+  *training.mutable_training() = SmallStudy("", 2).training();
+  training.add_seeds(1);
+  world.Do(CreateTraining{{}, training});
+  std::vector<v1::AttemptStatus> attempts;
+  const v1::SynchronizeResponse answer = world.Call("workers/a", 3);
+  for (const v1::SlotAssignment& slot : answer.assignments()) {
+    attempts.push_back(
+        TestWorld::StatusOf(slot.assignment(), v1::Attempt::RUNNING));
+  }
+  ASSERT_EQ(attempts.size(), 3u);
+  const auto message = [&] {
+    return world.scheduler().GetStudy("studies/1")->state_message();
+  };
+  world.Call("workers/a", 3, attempts);
+  const size_t recorded = world.journal().size();
+  const int64_t version = world.scheduler().WaitingVersion();
+
+  for (v1::AttemptStatus& each : attempts) {
+    each.set_waiting_for("storage, which is full");
+  }
+  world.Call("workers/a", 3, attempts);
+
+  EXPECT_EQ(message(),
+            "studies/1/trials/1 waits for storage, which is full (1 more wait, "
+            "too)");
+  EXPECT_EQ(world.scheduler().GetTraining("trainings/1")->state_message(),
+            "trainings/1/runs/1 waits for storage, which is full");
+  EXPECT_THAT(world.scheduler().ExplainTrial("studies/1/trials/2")->now(),
+              HasSubstr("waits for storage"));
+  EXPECT_GT(world.scheduler().WaitingVersion(), version);
+  EXPECT_EQ(world.journal().size(), recorded);
+
+  for (v1::AttemptStatus& each : attempts) each.clear_waiting_for();
+  world.Call("workers/a", 3, attempts);
+  EXPECT_EQ(message(), "");
+
+  // What was said of an attempt that has ended is nothing any more.
+  for (v1::AttemptStatus& each : attempts) each.set_waiting_for("storage");
+  world.Call("workers/a", 3, attempts);
+  EXPECT_THAT(message(), HasSubstr("waits for storage"));
+  for (const v1::AttemptStatus& each : attempts) {
+    world.Do(LeaseExpired{each.run(), each.attempt()});
+  }
+  EXPECT_THAT(message(), Not(HasSubstr("waits for storage")));
+  world.ExpectReplayEqual();
 }
 
 TEST(WorkTest, TellsWhoseWorkChangedSince) {

@@ -102,15 +102,39 @@ absl::StatusOr<Outcome> Scheduler::Execute(const Command& command,
   while (true) {
     absl::StatusOr<Outcome> step = Decide(Advance{}, now);
     HS_CHECK_OK(step.status());
-    if (step->events.empty()) return outcome;
+    if (step->events.empty()) break;
     for (Event& event : step->events) {
       Apply(event);
       outcome.events.push_back(std::move(event));
     }
   }
+  if (const auto* synchronize = std::get_if<Synchronize>(&command)) {
+    TakeWaiting(synchronize->request);
+  }
+  return outcome;
+}
+
+void Scheduler::TakeWaiting(const v1::SynchronizeRequest& request) {
+  State::WaitingRuns waiting;
+  for (const v1::AttemptStatus& status : request.attempts()) {
+    const absl::StatusOr<RunName> run = RunName::Parse(status.run());
+    if (status.waiting_for().empty() || !run.ok()) continue;
+    waiting[*run] = {.attempt = status.attempt(), .what = status.waiting_for()};
+  }
+  const auto before = state_->waiting.find(request.worker());
+  if (waiting.empty() && before == state_->waiting.end()) return;
+  if (before != state_->waiting.end() && before->second == waiting) return;
+  ++state_->waiting_version;
+  if (waiting.empty()) {
+    state_->waiting.erase(before);
+  } else {
+    state_->waiting[request.worker()] = std::move(waiting);
+  }
 }
 
 int64_t Scheduler::event_count() const { return state_->event_count; }
+
+int64_t Scheduler::WaitingVersion() const { return state_->waiting_version; }
 
 int64_t Scheduler::OwnerVersion(absl::string_view name) const {
   const absl::StatusOr<Owner> owner = Owner::Parse(name);

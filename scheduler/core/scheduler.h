@@ -107,7 +107,8 @@ class Scheduler {
   // Decides, applies, and takes every step that follows (Advance) until none
   // does. All events, in order; on an error there are none and nothing
   // changed. What an engine calls for every command; the events must be durable
-  // before anything of the new state is told to anybody.
+  // before anything of the new state is told to anybody. Also takes what a
+  // Synchronize says for show only.
   absl::StatusOr<Outcome> Execute(const Command& command, absl::Time now);
 
   // How many events have been applied.
@@ -169,6 +170,8 @@ class Scheduler {
   // Event count at the last change of anything about this owner; 0 when there
   // is none of that name. For watchers.
   int64_t OwnerVersion(absl::string_view owner) const;
+  // Grows when what attempts wait for changes, which no event records.
+  int64_t WaitingVersion() const;
   // Owners whose reference set changed since `generation`, deleted ones
   // included, each with its new generation, lowest first. 0 gives all.
   std::vector<std::pair<std::string, int64_t>> OwnersChangedSince(
@@ -183,6 +186,8 @@ class Scheduler {
 
  private:
   friend class StudyReplay;
+
+  void TakeWaiting(const v1::SynchronizeRequest& request);
 
   std::unique_ptr<State> state_;
 };

@@ -48,6 +48,18 @@ struct State {
   // Who starts from checkpoints of the owner that is the key.
   absl::btree_map<Owner, absl::btree_set<Owner>> users;
 
+  // Not from events, and forgotten at a restart until workers say it again: what
+  // attempts wait for (AttemptStatus.waiting_for), by worker.
+  struct Waiting {
+    int64_t attempt = 0;
+    std::string what;
+
+    bool operator==(const Waiting&) const = default;
+  };
+  using WaitingRuns = absl::btree_map<RunName, Waiting>;
+  absl::btree_map<std::string, WaitingRuns> waiting;
+  int64_t waiting_version = 0;  // Grows with every change of it.
+
   // Null when there is none of that number or name (any more).
   const Study* FindStudy(int64_t number) const;
   const Training* FindTraining(int64_t number) const;

@@ -1,6 +1,8 @@
 // Studies and trials as users see them.
 #include <algorithm>
 #include <iterator>
+#include <string>
+#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
@@ -34,12 +36,14 @@ std::string NowText(const State& state, const Study& study,
                           WhyWaiting(state, study.dataset()));
     case v1::Trial::TRAINING: {
       const v1::Attempt& attempt = run.attempts.back();
+      const std::string waits = WhatItWaitsFor(state, run);
       return absl::StrCat(
           "Attempt ", attempt.number(), " on ", attempt.worker(), ", slot ",
           attempt.slot(), ", trains it to epoch ", run.until_epoch, "; ",
           run.epochs.empty() ? "no epoch is recorded yet."
                              : absl::StrCat("epoch ", run.recorded_epoch(),
-                                            " is recorded."));
+                                            " is recorded."),
+          waits.empty() ? "" : absl::StrCat(" It waits for ", waits));
     }
     case v1::Trial::PAUSED:
       return absl::StrCat("It is paused at epoch ", run.recorded_epoch(),
@@ -72,6 +76,10 @@ v1::Study ViewStudy(const State& state, const Study& study) {
   if (study.state() == v1::Study::RUNNING && study.live().empty() &&
       study.HasWork()) {
     view.set_state_message(WhyWaiting(state, study.dataset()));
+  } else if (std::string waits = WhatAttemptsWaitFor(state, RunKind::kTrial,
+                                                     study.number());
+             !waits.empty()) {
+    view.set_state_message(std::move(waits));
   }
   *view.mutable_create_time() = study.create_time();
   if (study.over()) *view.mutable_end_time() = study.end_time();

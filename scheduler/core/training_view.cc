@@ -1,6 +1,8 @@
 // Trainings as users see them.
 #include <algorithm>
 #include <iterator>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -24,6 +26,10 @@ v1::Training ViewTraining(const State& state, const Training& training,
                                         "."));
   } else if (training.HasWork() && training.live().empty()) {
     view.set_state_message(WhyWaiting(state, training.dataset()));
+  } else if (std::string waits = WhatAttemptsWaitFor(
+                 state, RunKind::kTrainingRun, training.number());
+             !waits.empty()) {
+    view.set_state_message(std::move(waits));
   }
   for (const TrainingRun& run : training.runs()) {
     v1::TrainingRun& run_view = *view.add_runs();

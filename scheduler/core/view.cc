@@ -54,6 +54,39 @@ std::string WhyWaiting(const State& state, const std::string& dataset) {
                       dataset, " are busy.");
 }
 
+std::string WhatAttemptsWaitFor(const State& state, RunKind kind,
+                                int64_t owner) {
+  std::string text;
+  int64_t more = 0;
+  for (const auto& [worker, runs] : state.waiting) {
+    for (const auto& [name, waiting] : runs) {
+      if (name.kind != kind || name.parent != owner) continue;
+      const Run* run = state.FindRun(name);
+      if (run == nullptr || WhatItWaitsFor(state, *run).empty()) continue;
+      if (text.empty()) {
+        text = absl::StrCat(name.ToString(), " waits for ", waiting.what);
+      } else {
+        ++more;
+      }
+    }
+  }
+  if (more > 0) absl::StrAppend(&text, " (", more, " more wait, too)");
+  return text;
+}
+
+std::string WhatItWaitsFor(const State& state, const Run& run) {
+  if (!run.live) return "";
+  const v1::Attempt& attempt = run.attempts.back();
+  const auto worker = state.waiting.find(attempt.worker());
+  if (worker == state.waiting.end()) return "";
+  const auto waiting = worker->second.find(run.name);
+  if (waiting == worker->second.end() ||
+      waiting->second.attempt != attempt.number()) {
+    return "";
+  }
+  return waiting->second.what;
+}
+
 absl::StatusOr<int64_t> PageSize(int64_t page_size) {
   if (page_size < 0 || page_size > 1'000) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
+#include "base/names.h"
 #include "headstart/v1/study.pb.h"
 #include "headstart/v1/training.pb.h"
 #include "headstart/v1/trial.pb.h"
@@ -26,6 +27,14 @@ v1::Training ViewTraining(const State& state, const Training& training,
 // Why nothing of an owner trains although it has work for `dataset`, in one
 // sentence.
 std::string WhyWaiting(const State& state, const std::string& dataset);
+
+// What live attempts of an owner's runs wait for, as their workers say: the
+// first, and how many more do. Empty when none does.
+std::string WhatAttemptsWaitFor(const State& state, RunKind kind,
+                                int64_t owner);
+
+// What the live attempt of a run waits for; empty when it goes on.
+std::string WhatItWaitsFor(const State& state, const Run& run);
 
 // How many to list: 100 for 0. InvalidArgument outside 0 to 1,000.
 absl::StatusOr<int64_t> PageSize(int64_t page_size);

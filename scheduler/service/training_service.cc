@@ -149,6 +149,7 @@ grpc::ServerWriteReactor<v1::Training>* TrainingService::WatchTraining(
        .version =
            [this](const EngineView& view, const v1::Training& last) {
              return storage_.trouble_count() + view.leases.progress_count() +
+                    view.scheduler.WaitingVersion() +
                     view.scheduler.OwnerVersion(last.name());
            },
        .over =

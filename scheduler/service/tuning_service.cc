@@ -186,6 +186,7 @@ grpc::ServerWriteReactor<v1::WatchStudyResponse>* TuningService::WatchStudy(
        .version =
            [this](const EngineView& view, const v1::WatchStudyResponse& last) {
              int64_t version = storage_.trouble_count() +
+                               view.scheduler.WaitingVersion() +
                                view.scheduler.OwnerVersion(last.study().name());
              for (const std::string& training : last.study().trainings()) {
                version += view.scheduler.OwnerVersion(training);

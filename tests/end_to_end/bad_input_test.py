@@ -185,13 +185,18 @@ def check_full_disk():
             cluster.storage_flags = [f"--free-bytes-floor={floor}"]
             cluster.start_storage()
             study = cluster.create_study(write_study(folder / "s.yaml", small_study("random: {trial_count: 1}")))
-            log = folder / "log" / "worker1.log"
-            wait_until(lambda: "RESOURCE_EXHAUSTED" in log.read_text() or "free" in log.read_text(), "a word on the disk")
+            # Before the worker has tried, the message is that of a storage server that has just started.
+            waiting = wait_until(lambda: "waits for storage" in (said := cluster.study(study).get("state_message", "")) and said,
+                                 "a word on the disk")
+            assert all(word in waiting for word in (f"{study}/trials/1 waits for storage", "RESOURCE_EXHAUSTED",
+                                                    str(folder / "storage"), "Free space")), waiting
+            print(waiting, flush=True)
             assert int(cluster.study(study).get("recorded_epochs", 0)) == 0
             cluster.storage.stop()
             cluster.storage_flags = []
             cluster.start_storage()
-            assert cluster.wait_study(study)["state"] == "SUCCEEDED"
+            done = cluster.wait_study(study)
+            assert done["state"] == "SUCCEEDED" and not done.get("state_message"), done
             cluster.stop()
         finally:
             cluster.kill()

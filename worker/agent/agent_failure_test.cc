@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -290,6 +291,45 @@ TEST_F(AgentFailureTest, WaitsForStorageWithoutLosingAnEpoch) {
 
   EXPECT_EQ(scheduler_->AwaitEnd(kRun, 1).last.state(), v1::Attempt::SUCCEEDED);
   EXPECT_EQ(Digests(), expected);
+}
+
+TEST_F(AgentFailureTest, SaysAndCountsThatItWaitsForStorage) {
+  AgentOptions options = Options();
+  options.trainer_timeout = absl::Seconds(2);
+  StartAgent(options);
+  storage_->FailWith(grpc::StatusCode::RESOURCE_EXHAUSTED);
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 8));
+
+  // Longer than a trainer may be silent, for this one has to be.
+  double stall_seconds = 0;
+  while (stall_seconds < 2.5) {
+    scheduler_->AwaitCalls(1);
+    ASSERT_TRUE(absl::SimpleAtod(
+        Metric("headstart_checkpoint_stall_seconds_total"), &stall_seconds));
+  }
+  scheduler_->Await([](const FakeScheduler::Heard& heard) {
+    const std::string& waiting = heard.at({kRun, 1}).last.waiting_for();
+    return absl::StrContains(waiting, "RESOURCE_EXHAUSTED") &&
+           absl::StrContains(waiting, "epochs/0: as the test wants");
+  });
+  storage_->FailWith(grpc::StatusCode::OK);
+
+  const v1::AttemptStatus last = scheduler_->AwaitEnd(kRun, 1).last;
+  EXPECT_EQ(last.state(), v1::Attempt::SUCCEEDED);
+  EXPECT_EQ(last.waiting_for(), "");
+}
+
+TEST_F(AgentFailureTest, CountsTheWaitOfATrainerThatIsDoneToo) {
+  StartAgent();
+  storage_->FailWith(grpc::StatusCode::UNAVAILABLE);
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 1));  // Two of three slabs.
+
+  while (Metric("headstart_checkpoint_stall_seconds_total") == "0") {
+    scheduler_->AwaitCalls(1);
+  }
+
+  storage_->FailWith(grpc::StatusCode::OK);
+  EXPECT_EQ(scheduler_->AwaitEnd(kRun, 1).last.state(), v1::Attempt::SUCCEEDED);
 }
 
 TEST_F(AgentFailureTest, SendsLostBlobsAgain) {

@@ -46,6 +46,13 @@ void AttemptBoard::SetProgress(const AttemptKey& key, int64_t epoch,
       /*is_news=*/false);
 }
 
+void AttemptBoard::SetWaiting(const AttemptKey& key,
+                              const std::string& waiting_for) {
+  Change(
+      key, [&](Entry& entry) { entry.status.set_waiting_for(waiting_for); },
+      /*is_news=*/true);
+}
+
 void AttemptBoard::AddReport(const AttemptKey& key, v1::EpochReport report) {
   Change(
       key,

@@ -36,13 +36,14 @@ AgentMetrics::AgentMetrics(Telemetry& telemetry)
       deduplicated_bytes(telemetry.AddCounter(
           "headstart_upload_deduplicated_bytes_total",
           "Bytes of tensors not sent since storage had them already.")),
+      stall_seconds(telemetry.AddCounter(
+          "headstart_checkpoint_stall_seconds_total",
+          "Seconds that slots waited for storage, counted as they pass: "
+          "training for a free slab, or an attempt for a store that refuses.")),
       train_seconds_(EpochSeconds(telemetry, "train")),
       evaluate_seconds_(EpochSeconds(telemetry, "evaluate")),
       snapshot_seconds_(EpochSeconds(telemetry, "snapshot")),
       stall_seconds_(EpochSeconds(telemetry, "stall")),
-      stall_seconds_total_(telemetry.AddCounter(
-          "headstart_checkpoint_stall_seconds_total",
-          "Seconds that training waited for a free slab.")),
       succeeded_(Attempts(telemetry, "succeeded")),
       released_(Attempts(telemetry, "released")),
       failed_(Attempts(telemetry, "failed")) {}
@@ -52,7 +53,6 @@ void AgentMetrics::CountEpoch(const PhaseSeconds& seconds) {
   evaluate_seconds_.Observe(seconds.evaluate);
   snapshot_seconds_.Observe(seconds.snapshot);
   stall_seconds_.Observe(seconds.stall);
-  stall_seconds_total_.Increment(seconds.stall);
 }
 
 void AgentMetrics::CountRest(const PhaseSeconds& seconds) {
@@ -60,7 +60,6 @@ void AgentMetrics::CountRest(const PhaseSeconds& seconds) {
   if (seconds.evaluate > 0) evaluate_seconds_.Observe(seconds.evaluate);
   if (seconds.snapshot > 0) snapshot_seconds_.Observe(seconds.snapshot);
   if (seconds.stall > 0) stall_seconds_.Observe(seconds.stall);
-  stall_seconds_total_.Increment(seconds.stall);
 }
 
 void AgentMetrics::CountAttempt(v1::Attempt::State state) {

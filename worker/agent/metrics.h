@@ -12,7 +12,7 @@ namespace headstart::worker {
 struct AgentMetrics {
   explicit AgentMetrics(Telemetry& telemetry);
 
-  // An epoch's seconds by phase, and its stall.
+  // An epoch's seconds by phase.
   void CountEpoch(const PhaseSeconds& seconds);
   // What came after an attempt's last epoch: phases that took no time are not
   // observed.
@@ -24,13 +24,13 @@ struct AgentMetrics {
   prometheus::Gauge& busy_slots;
   prometheus::Counter& trainer_starts;
   prometheus::Counter& deduplicated_bytes;
+  prometheus::Counter& stall_seconds;
 
  private:
   prometheus::Histogram& train_seconds_;
   prometheus::Histogram& evaluate_seconds_;
   prometheus::Histogram& snapshot_seconds_;
   prometheus::Histogram& stall_seconds_;
-  prometheus::Counter& stall_seconds_total_;
   prometheus::Counter& succeeded_;
   prometheus::Counter& released_;
   prometheus::Counter& failed_;

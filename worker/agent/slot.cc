@@ -17,6 +17,12 @@
 #include "worker/agent/convert.h"
 
 namespace headstart::worker {
+namespace {
+
+// How often a wait for storage is counted while it lasts.
+constexpr absl::Duration kStallTick = absl::Seconds(1);
+
+}  // namespace
 absl::StatusOr<std::unique_ptr<Slot>> Slot::Create(
     SlotOptions options, SlotEvents events, AttemptBoard& board,
     StorageClient& storage, AgentMetrics& metrics, RandomStream jitter) {
@@ -42,8 +48,8 @@ Slot::Slot(SlotOptions options, SlotEvents events, TrainerLog log,
       slabs_(options_.slab_count),
       restart_backoff_(absl::Milliseconds(100), absl::Seconds(10),
                        jitter.Child("restart")),
-      uploader_(storage, {&clock_, jitter.Child("upload")}, metrics),
-      fetcher_(storage, {&clock_, jitter.Child("fetch")}) {
+      uploader_(storage, RetryWith(jitter.Child("upload")), metrics),
+      fetcher_(storage, RetryWith(jitter.Child("fetch"))) {
   HS_CHECK(wake_.valid());
 }
 
@@ -81,6 +87,14 @@ void Slot::Store(std::function<void()> job) {
   jobs_.push_back(std::move(job));
 }
 
+StorageRetry Slot::RetryWith(RandomStream jitter) {
+  return {.clock = &clock_,
+          .jitter = std::move(jitter),
+          .on_waiting = [this](const std::string& waiting_for) {
+            Post([this, waiting_for] { OnWaiting(waiting_for); });
+          }};
+}
+
 void Slot::RunStorage() {
   for (;;) {
     std::function<void()> job;
@@ -102,7 +116,9 @@ void Slot::Run() {
     ReadTrainer();
     CheckDeadlines();
     Reconcile();
+    CountStall();
     Wait();
+    CountStall();
   }
   // current_ stays: the storage thread may still look at it.
   if (current_ != nullptr) current_->cancel.Stop();
@@ -127,6 +143,8 @@ void Slot::Wait() {
   absl::Duration until =
       std::min({ready_until_, stopped_until_, SilentUntil()});
   if (!send_status_.ok()) until = absl::ZeroDuration();
+  if (stalled_at_.has_value())
+    until = std::min(until, *stalled_at_ + kStallTick);
   if (trainer_ == nullptr && !handing_back_) until = std::min(until, start_at_);
   int wait_ms = -1;
   if (until != absl::InfiniteDuration()) {
@@ -234,6 +252,27 @@ void Slot::OnFetched(absl::StatusOr<FetchedSource> fetched) {
                            : v1::Failure::SOURCE_UNAVAILABLE,
                        fetched.status().message()));
   }
+}
+
+void Slot::OnWaiting(std::string waiting_for) {
+  // Comes before the end of the job, which current_ waits for.
+  if (waiting_for == current_->waiting_for) return;
+  current_->waiting_for = std::move(waiting_for);
+  board_.SetWaiting(current_->key, current_->waiting_for);
+}
+
+bool Slot::WaitsForStorage() const {
+  return WaitsForSlab() || (current_ != nullptr && !current_->trainer_busy &&
+                            !current_->waiting_for.empty());
+}
+
+void Slot::CountStall() {
+  const absl::Duration now = clock_.Monotonic();
+  if (stalled_at_.has_value()) {
+    metrics_.stall_seconds.Increment(absl::ToDoubleSeconds(now - *stalled_at_));
+  }
+  stalled_at_.reset();
+  if (WaitsForStorage()) stalled_at_ = now;
 }
 
 void Slot::AssignIfReady() {

@@ -117,6 +117,7 @@ class Slot final {
     bool slabs_sent = false;  // It may fill them.
     std::optional<EpochDone> measured;
     int64_t snapshot_epoch = -1;  // The last one.
+    std::string waiting_for;      // As AttemptStatus.waiting_for.
     std::optional<StopMode> stop_sent;
     std::optional<Ending> ending;  // Once it is decided.
 
@@ -132,6 +133,7 @@ class Slot final {
   void Store(std::function<void()> job);
   void Run();
   void RunStorage();
+  StorageRetry RetryWith(RandomStream jitter);
   void Wait();
   bool RunPosted();
 
@@ -141,6 +143,12 @@ class Slot final {
   void FetchSources();
   void OnFetched(absl::StatusOr<FetchedSource> fetched);
   void AssignIfReady();
+  // A job of the attempt's has to wait for storage; empty: no longer.
+  void OnWaiting(std::string waiting_for);
+  // Whether nothing but storage holds the attempt up.
+  bool WaitsForStorage() const;
+  // Counts the time since the last call, if the slot waited in it.
+  void CountStall();
   void Decide(v1::Attempt::State state, v1::Failure failure = {});
   void SendStop(StopMode mode);
   void GiveUp(bool keep_snapshots);
@@ -199,6 +207,8 @@ class Slot final {
   // When the trainer last said something or was given something to do.
   absl::Duration heard_at_ = absl::ZeroDuration();
   absl::Status send_status_;  // Of all that this trainer was sent.
+  // When CountStall last saw that the slot waits for storage.
+  std::optional<absl::Duration> stalled_at_;
 
   // Of the storage thread.
   Uploader uploader_;

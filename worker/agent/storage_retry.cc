@@ -1,5 +1,7 @@
 #include "worker/agent/storage_retry.h"
 
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "worker/agent/backoff.h"
 
@@ -32,6 +34,10 @@ absl::Status StorageRetry::Run(const std::string& what, const StopEvent& cancel,
                                absl::FunctionRef<absl::Status()> call) const {
   Backoff backoff(absl::Milliseconds(100), absl::Seconds(5), jitter);
   int doubtful_count = 0;
+  bool waits = false;
+  const absl::Cleanup done = [&] {
+    if (waits) on_waiting("");
+  };
   while (!cancel.stopped()) {
     const absl::Status status = call();
     if (status.ok()) return status;
@@ -41,6 +47,10 @@ absl::Status StorageRetry::Run(const std::string& what, const StopEvent& cancel,
         ++doubtful_count >= kDoubtfulErrorsMax) {
       return status;
     }
+    waits = true;
+    on_waiting(absl::StrCat("storage, which answers ",
+                            absl::StatusCodeToString(status.code()), " to ",
+                            what, ": ", status.message()));
     const absl::Duration wait = backoff.Next();
     HS_LOG(kWarning, "storage will be asked again what=\"{}\" after={} why={}",
            what, wait, status);

@@ -1,6 +1,7 @@
 // How often a call to storage is repeated, and when it is given up.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -13,6 +14,9 @@ namespace headstart::worker {
 struct StorageRetry {
   Clock* const clock;
   const RandomStream jitter;
+  // Told what is waited for, as AttemptStatus.waiting_for, before each repeat,
+  // and "" when that is over. On the thread that called Run.
+  const std::function<void(const std::string&)> on_waiting;
 
   // Calls until the answer is final or `cancel` is stopped (Cancelled).
   //
