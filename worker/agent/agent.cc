@@ -82,6 +82,7 @@ Agent::Agent(AgentOptions options, Telemetry& telemetry,
       clock_(Clock::Real()),
       metrics_(telemetry),
       storage_(telemetry),
+      memory_(MemoryBudget::MachineBytes()),
       board_([this] { OnNews(); }),
       slot_starts_(options_.slots.size()),
       backoff_(absl::Milliseconds(100), absl::Seconds(5),
@@ -116,7 +117,8 @@ absl::Status Agent::CreateSlots() {
     HS_ASSIGN_OR_RETURN(
         auto created,
         Slot::Create(std::move(slot), std::move(events), board_, storage_,
-                     metrics_, RandomStream(incarnation_).Child("slot", i)));
+                     memory_, metrics_,
+                     RandomStream(incarnation_).Child("slot", i)));
     slots_.push_back(std::move(created));
   }
   return absl::OkStatus();

@@ -18,6 +18,7 @@
 #include "headstart/v1/worker_service.grpc.pb.h"
 #include "worker/agent/attempt_board.h"
 #include "worker/agent/backoff.h"
+#include "worker/agent/memory_budget.h"
 #include "worker/agent/metrics.h"
 #include "worker/agent/slot.h"
 #include "worker/agent/slot_spec.h"
@@ -109,6 +110,7 @@ class Agent final {
   Clock& clock_;
   AgentMetrics metrics_;
   StorageClient storage_;
+  MemoryBudget memory_;
   AttemptBoard board_;
 
   Mutex mu_;

@@ -87,6 +87,9 @@ absl::StatusOr<FetchedSource> Fetcher::Fetch(const std::string& checkpoint,
                     .role = role,
                     .bytes = SlabBytes(*table),
                     .tensors = *std::move(table)};
+  HS_ASSIGN_OR_RETURN(fetched.share,
+                      memory_.Take(fetched.source.bytes,
+                                   absl::StrCat(checkpoint, ": its tensors")));
   HS_ASSIGN_OR_RETURN(fetched.memory, Slab::Create(fetched.source.bytes));
   for (size_t i = 0; i < tensors.size(); ++i) {
     HS_RETURN_IF_ERROR(

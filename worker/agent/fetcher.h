@@ -2,10 +2,12 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "storage/blob/digest.h"
+#include "worker/agent/memory_budget.h"
 #include "worker/agent/storage_client.h"
 #include "worker/agent/storage_retry.h"
 #include "worker/trainer_protocol/messages.h"
@@ -16,6 +18,8 @@ namespace headstart::worker {
 struct FetchedSource {
   Source source;  // As the trainer is told.
   Slab memory;    // What it describes.
+  // Of that memory; a trainer may keep it to the end of the assignment.
+  MemoryBudget::Share share;
   // Of the checkpoint's manifest.
   storage::Digest manifest_digest;
 };
@@ -26,8 +30,8 @@ struct FetchedSource {
 // Borrows what it is made with. One thread.
 class Fetcher final {
  public:
-  Fetcher(StorageClient& storage, StorageRetry retry)
-      : storage_(storage), retry_(retry) {}
+  Fetcher(StorageClient& storage, StorageRetry retry, MemoryBudget& memory)
+      : storage_(storage), retry_(std::move(retry)), memory_(memory) {}
 
   // Fetches the weights and, for a source to resume from, what else the run
   // needs. Repeats what may be repeated (StorageRetry).
@@ -45,6 +49,7 @@ class Fetcher final {
 
   StorageClient& storage_;
   const StorageRetry retry_;
+  MemoryBudget& memory_;
 };
 
 }  // namespace headstart::worker

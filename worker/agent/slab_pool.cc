@@ -1,8 +1,7 @@
 #include "worker/agent/slab_pool.h"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,21 +11,24 @@
 namespace headstart::worker {
 
 absl::Status SlabPool::Prepare(int64_t bytes) {
-  // Memory that is not there would not fail here but end some process later.
-  const int64_t memory_bytes =
-      int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
-  if (bytes > memory_bytes / slab_count_) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        slab_count_, " slabs of ", bytes, " bytes each do not fit into the ",
-        memory_bytes, " bytes of memory of this machine"));
+  for (const Entry& entry : entries_) HS_CHECK(!entry.agents);
+  if (!entries_.empty() && entries_[0].slab.bytes() >= bytes) {
+    return absl::OkStatus();
   }
-  entries_.resize(slab_count_);
-  for (Entry& entry : entries_) {
-    HS_CHECK(!entry.agents);
-    if (entry.slab.bytes() >= bytes) continue;
-    entry.slab = Slab();  // Give its memory back first.
+  entries_.clear();  // Give their memory back first.
+  share_ = MemoryBudget::Share();
+  const std::string what =
+      absl::StrCat(slab_count_, " slabs of ", bytes, " bytes, in all");
+  int64_t all_bytes = 0;
+  if (__builtin_mul_overflow(bytes, slab_count_, &all_bytes)) {
+    return absl::ResourceExhaustedError(what + " more than memory can be");
+  }
+  HS_ASSIGN_OR_RETURN(share_, memory_.Take(all_bytes, what));
+  std::vector<Entry> entries(slab_count_);
+  for (Entry& entry : entries) {
     HS_ASSIGN_OR_RETURN(entry.slab, Slab::Create(bytes));
   }
+  entries_ = std::move(entries);
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "worker/agent/memory_budget.h"
 #include "worker/trainer_protocol/slab.h"
 
 namespace headstart::worker {
@@ -17,10 +18,12 @@ namespace headstart::worker {
 // agent's on another thread.
 class SlabPool final {
  public:
-  explicit SlabPool(int64_t slab_count) : slab_count_(slab_count) {}
+  SlabPool(int64_t slab_count, MemoryBudget& memory)
+      : slab_count_(slab_count), memory_(memory) {}
 
-  // Makes every slab at least `bytes` large, keeping those that are; all must
-  // be the trainer's. ResourceExhausted when there is not so much memory.
+  // Makes every slab at least `bytes` large, keeping them if they are; all must
+  // be the trainer's. ResourceExhausted when there is not so much memory; then
+  // there are no slabs.
   absl::Status Prepare(int64_t bytes);
 
   // The trainer has filled `slab`: it is the agent's now. InvalidArgument when
@@ -42,7 +45,9 @@ class SlabPool final {
   };
 
   const int64_t slab_count_;
-  std::vector<Entry> entries_;
+  MemoryBudget& memory_;
+  MemoryBudget::Share share_;
+  std::vector<Entry> entries_;  // All of one size.
 };
 
 }  // namespace headstart::worker

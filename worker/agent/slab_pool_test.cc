@@ -10,7 +10,8 @@ namespace headstart::worker {
 namespace {
 
 TEST(SlabPoolTest, KeepsSlabsThatAreLargeEnough) {
-  SlabPool pool(3);
+  MemoryBudget memory(1 << 20);
+  SlabPool pool(3, memory);
   ASSERT_OK(pool.Prepare(1000));
   const char* const before = pool.slab(1).data();
 
@@ -23,7 +24,8 @@ TEST(SlabPoolTest, KeepsSlabsThatAreLargeEnough) {
 }
 
 TEST(SlabPoolTest, KnowsWhoHoldsASlab) {
-  SlabPool pool(2);
+  MemoryBudget memory(1 << 20);
+  SlabPool pool(2, memory);
   EXPECT_FALSE(pool.Take(0).ok());  // None yet.
   ASSERT_OK(pool.Prepare(100));
 
@@ -38,10 +40,33 @@ TEST(SlabPoolTest, KnowsWhoHoldsASlab) {
 }
 
 TEST(SlabPoolTest, RefusesMoreThanTheMachineHas) {
-  SlabPool pool(3);
+  MemoryBudget machine(MemoryBudget::MachineBytes());
+  SlabPool pool(3, machine);
 
-  EXPECT_THAT(pool.Prepare(std::numeric_limits<int64_t>::max() / 4),
-              StatusIs(absl::StatusCode::kResourceExhausted, "3 slabs"));
+  for (const int64_t bytes : {std::numeric_limits<int64_t>::max() / 4,
+                              std::numeric_limits<int64_t>::max() / 2,
+                              MemoryBudget::MachineBytes() / 3 + 1}) {
+    EXPECT_THAT(pool.Prepare(bytes),
+                StatusIs(absl::StatusCode::kResourceExhausted, "3 slabs"));
+  }
+}
+
+TEST(SlabPoolTest, SharesOneBudgetWithOthers) {
+  MemoryBudget memory(1000);
+  SlabPool pool(2, memory);
+  ASSERT_OK(pool.Prepare(300));
+  {
+    SlabPool other(2, memory);
+    EXPECT_THAT(
+        other.Prepare(300),
+        StatusIs(absl::StatusCode::kResourceExhausted, "2 slabs of 300 bytes"));
+    EXPECT_TRUE(other.descriptors().empty());
+    ASSERT_OK(other.Prepare(200));
+
+    EXPECT_FALSE(pool.Prepare(301).ok());
+  }
+
+  EXPECT_OK(pool.Prepare(500));
 }
 
 }  // namespace

@@ -25,19 +25,20 @@ constexpr absl::Duration kStallTick = absl::Seconds(1);
 }  // namespace
 absl::StatusOr<std::unique_ptr<Slot>> Slot::Create(
     SlotOptions options, SlotEvents events, AttemptBoard& board,
-    StorageClient& storage, AgentMetrics& metrics, RandomStream jitter) {
+    StorageClient& storage, MemoryBudget& memory, AgentMetrics& metrics,
+    RandomStream jitter) {
   HS_ASSIGN_OR_RETURN(TrainerLog log, TrainerLog::Open(options.log_path));
   std::unique_ptr<Slot> slot(new Slot(std::move(options), std::move(events),
-                                      std::move(log), board, storage, metrics,
-                                      std::move(jitter)));
+                                      std::move(log), board, storage, memory,
+                                      metrics, std::move(jitter)));
   slot->storage_thread_ = std::thread([s = slot.get()] { s->RunStorage(); });
   slot->thread_ = std::thread([s = slot.get()] { s->Run(); });
   return slot;
 }
 
 Slot::Slot(SlotOptions options, SlotEvents events, TrainerLog log,
-           AttemptBoard& board, StorageClient& storage, AgentMetrics& metrics,
-           RandomStream jitter)
+           AttemptBoard& board, StorageClient& storage, MemoryBudget& memory,
+           AgentMetrics& metrics, RandomStream jitter)
     : options_(std::move(options)),
       events_(std::move(events)),
       board_(board),
@@ -45,11 +46,11 @@ Slot::Slot(SlotOptions options, SlotEvents events, TrainerLog log,
       clock_(Clock::Real()),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       log_(std::move(log)),
-      slabs_(options_.slab_count),
+      slabs_(options_.slab_count, memory),
       restart_backoff_(absl::Milliseconds(100), absl::Seconds(10),
                        jitter.Child("restart")),
       uploader_(storage, RetryWith(jitter.Child("upload")), metrics),
-      fetcher_(storage, RetryWith(jitter.Child("fetch"))) {
+      fetcher_(storage, RetryWith(jitter.Child("fetch")), memory) {
   HS_CHECK(wake_.valid());
 }
 
@@ -285,6 +286,7 @@ void Slot::AssignIfReady() {
   if (current_->fetched.has_value()) {
     sources.push_back(current_->fetched->source);
     descriptors.push_back(current_->fetched->memory.descriptor());
+    current_->source_share = std::move(current_->fetched->share);
   }
   current_->trainer_busy = true;
   heard_at_ = clock_.Monotonic();

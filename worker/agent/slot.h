@@ -21,6 +21,7 @@
 #include "worker/agent/attempt_board.h"
 #include "worker/agent/backoff.h"
 #include "worker/agent/fetcher.h"
+#include "worker/agent/memory_budget.h"
 #include "worker/agent/metrics.h"
 #include "worker/agent/slab_pool.h"
 #include "worker/agent/slot_spec.h"
@@ -83,7 +84,8 @@ class Slot final {
  public:
   static absl::StatusOr<std::unique_ptr<Slot>> Create(
       SlotOptions options, SlotEvents events, AttemptBoard& board,
-      StorageClient& storage, AgentMetrics& metrics, RandomStream jitter);
+      StorageClient& storage, MemoryBudget& memory, AgentMetrics& metrics,
+      RandomStream jitter);
 
   // Gives up what is not stored, ends the trainer, joins the threads.
   ~Slot();
@@ -112,7 +114,8 @@ class Slot final {
 
     bool sources_ready = false;
     std::optional<FetchedSource> fetched;
-    bool trainer_busy = false;  // `assign` sent, no end of it heard.
+    MemoryBudget::Share source_share;  // Once the trainer has the source.
+    bool trainer_busy = false;         // `assign` sent, no end of it heard.
     std::optional<Started> started;
     bool slabs_sent = false;  // It may fill them.
     std::optional<EpochDone> measured;
@@ -126,8 +129,8 @@ class Slot final {
   };
 
   Slot(SlotOptions options, SlotEvents events, TrainerLog log,
-       AttemptBoard& board, StorageClient& storage, AgentMetrics& metrics,
-       RandomStream jitter);
+       AttemptBoard& board, StorageClient& storage, MemoryBudget& memory,
+       AgentMetrics& metrics, RandomStream jitter);
 
   void Post(std::function<void()> closure);
   void Store(std::function<void()> job);

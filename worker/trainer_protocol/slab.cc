@@ -45,6 +45,15 @@ absl::Status CheckEntry(const TableEntry& entry, int64_t slab_bytes) {
   return absl::OkStatus();
 }
 
+// Has the file's pages, or errno says that they are not there: a mapping alone
+// would leave that to a SIGBUS at some later write.
+bool TakePages(int file, int64_t bytes) {
+  while (fallocate(file, 0, 0, bytes) != 0) {
+    if (errno != EINTR) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 absl::StatusOr<int64_t> TensorBytes(DType dtype,
@@ -147,6 +156,7 @@ absl::StatusOr<Slab> Slab::Create(int64_t bytes) {
   UniqueFd memory(
       memfd_create("headstart-slab", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.valid() || ftruncate(memory.get(), bytes) != 0 ||
+      !TakePages(memory.get(), bytes) ||
       fcntl(memory.get(), F_ADD_SEALS,
             F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return absl::ResourceExhaustedError(
