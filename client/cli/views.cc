@@ -532,8 +532,7 @@ std::vector<std::string> TrainingLines(const v1::Training& training) {
     const v1::Measurement* const last = LastMeasurement(run);
     const v1::Measurement m = last == nullptr ? v1::Measurement() : *last;
     runs.Add({run.name(), absl::StrCat(run.seed()),
-              v1::TrainingRun::State_Name(run.state()),
-              EpochText(run),
+              v1::TrainingRun::State_Name(run.state()), EpochText(run),
               Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
               Percent(If(m.has_test_accuracy(), m.test_accuracy())),
               OrDash(run.failure().message())});
