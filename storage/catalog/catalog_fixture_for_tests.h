@@ -31,7 +31,8 @@ class CatalogFixture : public testing::Test {
     auto opened =
         RocksdbCatalog::Open({.folder = folder_ / "catalog",
                               .check_room = [this](int64_t) { return room_; },
-                              .adopt_cluster = adopt_cluster},
+                              .adopt_cluster = adopt_cluster,
+                              .env = env_},
                              blobs_, clock_);
     ASSERT_OK(opened);
     catalog_ = *std::move(opened);
@@ -92,6 +93,7 @@ class CatalogFixture : public testing::Test {
   FakeClock clock_;
   MemoryBlobStore blobs_;
   absl::Status room_;
+  rocksdb::Env* env_ = nullptr;
   int64_t generation_ = 0;
   std::unique_ptr<RocksdbCatalog> catalog_;
 };

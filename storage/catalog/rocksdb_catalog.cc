@@ -64,11 +64,26 @@ std::string Ranges(const std::vector<int64_t>& epochs) {
   return absl::StrJoin(ranges, ", ");
 }
 
+// DataLoss unless the record names a manifest, and a resume manifest or none.
+absl::Status CheckDigests(const internal::v1::CheckpointRecord& record) {
+  const auto is_digest = [](const std::string& bytes) {
+    return Digest::FromBytes(bytes).ok();
+  };
+  if (is_digest(record.manifest_digest()) &&
+      (record.resume_digest().empty() || is_digest(record.resume_digest()))) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(
+      "the catalog's record has digests of ", record.manifest_digest().size(),
+      " and ", record.resume_digest().size(), " bytes, not of ", Digest::kSize,
+      "."));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RocksdbCatalog>> RocksdbCatalog::Open(
     RocksdbCatalogOptions options, BlobInventory& blobs, const Clock& clock) {
-  HS_ASSIGN_OR_RETURN(auto db, OpenRocksdb(options.folder));
+  HS_ASSIGN_OR_RETURN(auto db, OpenRocksdb(options.folder, options.env));
   std::unique_ptr<RocksdbCatalog> catalog(
       new RocksdbCatalog(std::move(options), blobs, clock, std::move(db)));
   MutexLock lock(&catalog->write_mu_);
@@ -146,16 +161,24 @@ absl::Status RocksdbCatalog::LoadCheckpoints() {
         HS_ASSIGN_OR_RETURN(const CheckpointName name, ParseCheckpointKey(key));
         Entry& entry = entries_[name];
         HS_RETURN_IF_ERROR(ParseRecord(value, entry.record));
+        HS_RETURN_IF_ERROR(
+            Annotate(CheckDigests(entry.record), name.ToString()));
         for (const std::string& bytes :
              {entry.record.manifest_digest(), entry.record.resume_digest()}) {
           if (bytes.empty()) continue;
-          HS_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(bytes));
+          const Digest digest = *Digest::FromBytes(bytes);
           const auto manifest = ReadManifest(digest);
           if (manifest.ok()) {
             CountNeeded(*manifest, +1);
-          } else {
+          } else if (absl::IsDataLoss(manifest.status()) ||
+                     absl::IsNotFound(manifest.status())) {
             HS_LOG(kError, "manifest damaged checkpoint={} found=\"{}\"", name,
                    manifest.status());
+            uncounted_.insert(digest);
+          } else {
+            // It may be read again later. Without it the collector would not
+            // know that its blobs are needed, so nothing may start.
+            return Annotate(manifest.status(), name.ToString());
           }
         }
         return absl::OkStatus();
@@ -302,7 +325,7 @@ void RocksdbCatalog::WriteCommit(const CommitProposal& proposal) {
     store = store_;
   }
   rocksdb::WriteBatch batch;
-  std::vector<v1::Manifest> let_go;
+  std::vector<LetGo> let_go;
   if (replaced.has_value()) {
     HS_LOG(kInfo, "checkpoint replaced checkpoint={} attempt={} by_attempt={}",
            proposal.name, replaced->attempt(), proposal.attempt);
@@ -310,8 +333,7 @@ void RocksdbCatalog::WriteCommit(const CommitProposal& proposal) {
          {replaced->manifest_digest(), replaced->resume_digest()}) {
       if (bytes.empty()) continue;
       batch.Delete(CatalogKey(kManifestKey, bytes));
-      auto manifest = ReadManifest(*Digest::FromBytes(bytes));
-      if (manifest.ok()) let_go.push_back(*std::move(manifest));
+      AddLetGo(*Digest::FromBytes(bytes), let_go);
     }
   }
   Record record;
@@ -346,7 +368,7 @@ void RocksdbCatalog::WriteCommit(const CommitProposal& proposal) {
 
   MutexLock lock(&mu_);
   store_ = std::move(store);
-  for (const v1::Manifest& manifest : let_go) CountNeeded(manifest, -1);
+  for (const LetGo& each : let_go) CountLetGo(each);
   references_.SetRun(proposal.name.run, std::move(run));
   entries_[proposal.name] = Entry{.record = std::move(record)};
   Refresh(proposal.name);
@@ -544,6 +566,17 @@ v1::Checkpoint RocksdbCatalog::Describe(const ManifestName& name,
   *checkpoint.mutable_commit_time() = record.commit_time();
   checkpoint.set_attempt(record.attempt());
   return checkpoint;
+}
+
+void RocksdbCatalog::AddLetGo(const Digest& digest,
+                              std::vector<LetGo>& let_go) const {
+  auto manifest = ReadManifest(digest);
+  // One that cannot be read stays counted: its blobs are kept until a restart.
+  if (manifest.ok()) let_go.push_back({digest, *std::move(manifest)});
+}
+
+void RocksdbCatalog::CountLetGo(const LetGo& let_go) {
+  if (uncounted_.erase(let_go.digest) == 0) CountNeeded(let_go.manifest, -1);
 }
 
 void RocksdbCatalog::CountNeeded(const v1::Manifest& manifest, int change) {

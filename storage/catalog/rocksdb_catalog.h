@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -27,6 +28,7 @@
 
 namespace rocksdb {
 class DB;
+class Env;
 class WriteBatch;
 }  // namespace rocksdb
 
@@ -44,6 +46,9 @@ struct RocksdbCatalogOptions {
   // references but a person's. Checkpoints stay until it names its own under
   // the same names.
   bool adopt_cluster = false;
+
+  // Where the files are; null for the machine's own. Tests fail reads here.
+  rocksdb::Env* env = nullptr;
 };
 
 // A manifest that the catalog holds, and what it is needed for.
@@ -67,6 +72,9 @@ struct HeldManifest {
 // from several threads at once.
 class RocksdbCatalog {
  public:
+  // Damaged manifests are logged and passed over.
+  //   DataLoss  other records are damaged.
+  //   Others    something cannot be read just now.
   static absl::StatusOr<std::unique_ptr<RocksdbCatalog>> Open(
       RocksdbCatalogOptions options, BlobInventory& blobs, const Clock& clock);
   ~RocksdbCatalog();
@@ -129,6 +137,10 @@ class RocksdbCatalog {
     std::optional<absl::Duration> resume_unkept_since;
   };
   using Entries = std::map<CheckpointName, Entry>;
+  struct LetGo {
+    Digest digest;
+    v1::Manifest manifest;
+  };
   // A desired set of which further parts are to come.
   struct PartialSet {
     int64_t generation = 0;
@@ -191,6 +203,9 @@ class RocksdbCatalog {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::Checkpoint Describe(const ManifestName& name, const Entry& entry) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Reads what is about to be deleted, then, once it is, counts its blobs down.
+  void AddLetGo(const Digest& digest, std::vector<LetGo>& let_go) const;
+  void CountLetGo(const LetGo& let_go) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountNeeded(const v1::Manifest& manifest, int change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -209,6 +224,8 @@ class RocksdbCatalog {
   References references_ ABSL_GUARDED_BY(mu_);
   // How many manifests, and commits in progress, name a blob.
   absl::flat_hash_map<Digest, int64_t> needed_ ABSL_GUARDED_BY(mu_);
+  // Manifests that Open found damaged; what they need is not in needed_.
+  absl::flat_hash_set<Digest> uncounted_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, PartialSet> partial_sets_ ABSL_GUARDED_BY(mu_);
   // Remembered answers, oldest first.
   std::map<int64_t, std::string> answers_ ABSL_GUARDED_BY(mu_);

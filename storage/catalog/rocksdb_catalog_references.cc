@@ -354,12 +354,11 @@ absl::StatusOr<RocksdbCatalog::Forgotten> RocksdbCatalog::ForgetSome(
     }
   }
   rocksdb::WriteBatch batch;
-  std::vector<v1::Manifest> let_go;
+  std::vector<LetGo> let_go;
   const auto forget = [&](const std::string& bytes) {
     if (bytes.empty()) return;
     batch.Delete(CatalogKey(kManifestKey, bytes));
-    auto manifest = ReadManifest(*Digest::FromBytes(bytes));
-    if (manifest.ok()) let_go.push_back(*std::move(manifest));
+    AddLetGo(*Digest::FromBytes(bytes), let_go);
   };
   for (Change& change : changes) {
     const std::string key =
@@ -379,7 +378,7 @@ absl::StatusOr<RocksdbCatalog::Forgotten> RocksdbCatalog::ForgetSome(
 
   Forgotten forgotten;
   MutexLock lock(&mu_);
-  for (const v1::Manifest& manifest : let_go) CountNeeded(manifest, -1);
+  for (const LetGo& each : let_go) CountLetGo(each);
   for (Change& change : changes) {
     ++forgotten.manifests;
     if (change.weights_too) {

@@ -2,6 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include "base/file.h"
 #include "storage/catalog/catalog_fixture_for_tests.h"
@@ -17,7 +25,55 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-using RocksdbCatalogTest = CatalogFixture;
+// A disk of which one read goes wrong.
+class BadReads : public rocksdb::EnvWrapper {
+ public:
+  enum Kind { kFail, kDamage };
+  explicit BadReads(Kind kind)
+      : rocksdb::EnvWrapper(rocksdb::Env::Default()), kind_(kind) {}
+
+  // The read after `count` others.
+  void After(int count) { left_ = count; }
+  bool came() const { return left_ < 0; }
+
+  rocksdb::Status NewRandomAccessFile(
+      const std::string& path, std::unique_ptr<rocksdb::RandomAccessFile>* file,
+      const rocksdb::EnvOptions& options) override {
+    const rocksdb::Status status =
+        EnvWrapper::NewRandomAccessFile(path, file, options);
+    if (status.ok()) *file = std::make_unique<File>(std::move(*file), *this);
+    return status;
+  }
+
+ private:
+  struct File : rocksdb::RandomAccessFile {
+    File(std::unique_ptr<rocksdb::RandomAccessFile> under, BadReads& env)
+        : under(std::move(under)), env(env) {}
+    rocksdb::Status Read(uint64_t offset, size_t n, rocksdb::Slice* result,
+                         char* scratch) const override {
+      const rocksdb::Status status = under->Read(offset, n, result, scratch);
+      if (env.left_-- != 0) return status;
+      if (env.kind_ == kFail) return rocksdb::Status::IOError("loose cable");
+      std::fill(scratch, scratch + result->size(), '!');
+      *result = rocksdb::Slice(scratch, result->size());
+      return status;
+    }
+    const std::unique_ptr<rocksdb::RandomAccessFile> under;
+    BadReads& env;
+  };
+  const Kind kind_;
+  std::atomic<int> left_ = 0;
+};
+
+class RocksdbCatalogTest : public CatalogFixture {
+ protected:
+  // Changes the catalog's records behind its back.
+  void Edit(const std::function<void(rocksdb::DB&)>& edit) {
+    catalog_.reset();
+    ASSERT_OK_AND_ASSIGN(const auto db, OpenRocksdb(folder_ / "catalog"));
+    edit(*db);
+  }
+};
 
 TEST_F(RocksdbCatalogTest, ShowsWhatWasCommitted) {
   const TestEpoch epoch = MakeEpoch(kRun, 3, 7, /*attempt=*/2);
@@ -85,6 +141,70 @@ TEST_F(RocksdbCatalogTest, RefusesACommitWithMissingBlobs) {
   epoch.blobs.push_back(missing);
   EXPECT_OK(Commit(epoch));
   EXPECT_TRUE(catalog_->IsNeeded(epoch.blobs[0].digest));
+}
+
+TEST_F(RocksdbCatalogTest, StartsWithAllItNeedsOrNotAtAllWhenAReadFails) {
+  const TestEpoch epoch = MakeEpoch(kRun, 0, 0);
+  ASSERT_OK(Commit(epoch));
+  Reopen();  // From its log into a table.
+  catalog_.reset();
+  int refused = 0;
+  for (int count = 0;; ++count) {
+    BadReads env(BadReads::kFail);
+    env.After(count);
+    const auto opened = RocksdbCatalog::Open(
+        {.folder = folder_ / "catalog", .env = &env}, blobs_, clock_);
+    if (!env.came()) break;
+    if (!opened.ok()) {
+      EXPECT_THAT(opened, StatusIs(StatusCode::kInternal, "cable"));
+      ++refused;
+      continue;
+    }
+    for (const Blob& blob : epoch.blobs) {
+      EXPECT_TRUE((*opened)->IsNeeded(blob.digest)) << count;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
+TEST_F(RocksdbCatalogTest, PassesOverADamagedManifestThatIsWellAgainLater) {
+  const TestEpoch epoch = MakeEpoch(kRun, 0, 0);
+  ASSERT_OK(Commit(epoch));
+  Reopen();  // From its log into a table.
+  BadReads env(BadReads::kDamage);
+  env_ = &env;
+  const auto all_needed = [&] {
+    return catalog_->IsNeeded(epoch.blobs[0].digest) &&
+           catalog_->IsNeeded(epoch.blobs[1].digest);
+  };
+  int count = 0;
+  do {
+    catalog_.reset();
+    env.After(count++);
+    auto opened = RocksdbCatalog::Open(
+        {.folder = folder_ / "catalog", .env = &env}, blobs_, clock_);
+    ASSERT_TRUE(env.came()) << "no read was of a manifest alone";
+    if (opened.ok()) catalog_ = *std::move(opened);
+  } while (catalog_ == nullptr || all_needed());
+
+  EXPECT_OK(catalog_->GetManifests(Name(0)));
+  Acknowledge(0, {}, /*ended=*/true);
+  clock_.Advance(kGrace);
+  EXPECT_EQ(Forget(), 1);
+  EXPECT_FALSE(catalog_->IsNeeded(epoch.blobs[0].digest));
+  EXPECT_FALSE(catalog_->IsNeeded(epoch.blobs[1].digest));
+  catalog_.reset();
+}
+
+TEST_F(RocksdbCatalogTest, RefusesARecordWithoutADigest) {
+  ASSERT_OK(Commit(MakeEpoch(kRun, 0, 0)));
+  const std::string key =
+      CatalogKey(kCheckpointKey, CheckpointKey({RunName::Trial(1, 1), 0}));
+  Edit([&](rocksdb::DB& db) { ASSERT_TRUE(db.Put({}, key, "").ok()); });
+
+  EXPECT_THAT(
+      RocksdbCatalog::Open({.folder = folder_ / "catalog"}, blobs_, clock_),
+      StatusIs(StatusCode::kDataLoss, Name(0)));
 }
 
 TEST_F(RocksdbCatalogTest, RefusesATensorWhoseBlobHasAnotherSize) {

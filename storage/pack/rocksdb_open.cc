@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -16,7 +17,7 @@
 namespace headstart::storage {
 
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocksdb(
-    const std::string& folder) {
+    const std::string& folder, rocksdb::Env* env) {
   HS_RETURN_IF_ERROR(MakeFolders(folder));
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(4 << 20);
@@ -24,6 +25,7 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocksdb(
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
 
   rocksdb::Options options;
+  if (env != nullptr) options.env = env;
   options.create_if_missing = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = 4 << 20;

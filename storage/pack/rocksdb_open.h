@@ -10,6 +10,7 @@
 
 namespace rocksdb {
 class DB;
+class Env;
 class Iterator;
 class Status;
 class WriteBatch;
@@ -19,9 +20,9 @@ namespace headstart::storage {
 
 // Opens the database, made new if there is none. It takes at most about 16 MiB
 // of memory. A torn last entry of its log is dropped; damage anywhere else is
-// DataLoss.
+// DataLoss. `env` is where its files are; null for the machine's own.
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocksdb(
-    const std::string& folder);
+    const std::string& folder, rocksdb::Env* env = nullptr);
 
 // `what` says what was done, such as "reading the pack index".
 absl::Status FromRocksdb(const rocksdb::Status& status, absl::string_view what);
