@@ -1,5 +1,7 @@
 #include "client/cli/progress.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -15,6 +17,19 @@ constexpr absl::Duration kStoredBytesAge = absl::Seconds(2);
 bool GoesOn(const v1::TrainingRun& run) {
   return run.state() == v1::TrainingRun::WAITING ||
          run.state() == v1::TrainingRun::TRAINING;
+}
+
+// "11", or "11.4" while epoch 12 is known to be that far.
+std::string EpochsOf(const v1::TrainingRun& run) {
+  if (run.attempts().empty()) return absl::StrCat(run.epoch());
+  const v1::Attempt& attempt = *run.attempts().rbegin();
+  if (!attempt.has_progress() ||
+      attempt.progress().epoch() != run.epoch() + 1) {
+    return absl::StrCat(run.epoch());
+  }
+  const int tenths =
+      std::clamp(static_cast<int>(10 * attempt.progress().share()), 0, 9);
+  return absl::StrCat(run.epoch(), ".", tenths);
 }
 
 }  // namespace
@@ -107,7 +122,7 @@ std::vector<std::string> RunsParts(const v1::Training& training) {
     } else if (run.state() == v1::TrainingRun::WAITING) {
       ++waiting;
     } else if (run.state() == v1::TrainingRun::TRAINING) {
-      others.push_back(absl::StrCat(seed, " at epoch ", run.epoch(), " of ",
+      others.push_back(absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
                                     training.resolved_training().epochs()));
     } else {
       others.push_back(absl::StrCat(

@@ -64,7 +64,7 @@ class StoredBytes {
 int64_t EpochsDone(const v1::Training& training);
 int64_t EpochsInAll(const v1::Training& training);
 
-// {"1 of 3 done", "1 waiting", "seed 43 at epoch 11 of 12"}, and once it is
+// {"1 of 3 done", "1 waiting", "seed 43 at epoch 11.4 of 12"}, and once it is
 // over what it has come to.
 std::vector<std::string> RunsParts(const v1::Training& training);
 

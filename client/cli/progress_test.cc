@@ -59,14 +59,29 @@ TEST(TrainingPartsTest, CountsRunsAndNamesThoseInTraining) {
     resolved_training { epochs: 12 }
     runs { seed: 42 state: SUCCEEDED epoch: 12 }
     runs { seed: 43 state: TRAINING epoch: 5 }
+    runs {
+      seed: 46
+      state: TRAINING
+      epoch: 5
+      attempts { progress { epoch: 6 share: 0.49 } }
+    }
+    # The epoch it tells of has been recorded since.
+    runs {
+      seed: 47
+      state: TRAINING
+      epoch: 6
+      attempts { progress { epoch: 6 share: 0.9 } }
+    }
     runs { seed: 44 state: WAITING epoch: 2 }
     runs { seed: 45 state: FAILED epoch: 3 }
   )pb");
-  EXPECT_THAT(RunsParts(training),
-              ElementsAre("1 of 4 done", "1 waiting",
-                          "seed 43 at epoch 5 of 12", "seed 45 failed"));
-  EXPECT_EQ(EpochsDone(training), 22);
-  EXPECT_EQ(EpochsInAll(training), 39);
+  EXPECT_THAT(
+      RunsParts(training),
+      ElementsAre("1 of 6 done", "1 waiting", "seed 43 at epoch 5 of 12",
+                  "seed 46 at epoch 5.4 of 12", "seed 47 at epoch 6 of 12",
+                  "seed 45 failed"));
+  EXPECT_EQ(EpochsDone(training), 33);
+  EXPECT_EQ(EpochsInAll(training), 63);
 
   EXPECT_THAT(RunsParts(Text<v1::Training>(kTraining)),
               ElementsAre("2 of 2 done", "mean test accuracy 98.10 %"));
