@@ -261,6 +261,7 @@ TEST_F(AgentFailureTest, ReadsNoSlabThatTheTrainerWasNotGiven) {
   scheduler_->AwaitEnd(kRun, 1);  // Leaves small slabs behind.
   v1::Assignment next = MakeAssignment(2, 0, 1);
   next.set_run("studies/1/trials/2");
+  OpenGate();
   scheduler_->Assign("cpu:0", next);
 
   const v1::AttemptStatus last = scheduler_->AwaitEnd(next.run(), 2).last;
@@ -271,6 +272,25 @@ TEST_F(AgentFailureTest, ReadsNoSlabThatTheTrainerWasNotGiven) {
   scheduler_->Assign("cpu:0", next);
   EXPECT_EQ(scheduler_->AwaitEnd(next.run(), 3).last.state(),
             v1::Attempt::SUCCEEDED);
+}
+
+TEST_F(AgentFailureTest, ReadsNoSlabOfAnAttemptThatEndsBeforeItGetsAny) {
+  SetStubTrainerRules("attempt=2,epoch=0,do=huge");
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 1));
+  scheduler_->AwaitEnd(kRun, 1);  // Leaves small slabs behind.
+  v1::Assignment next = MakeAssignment(2, 0, 1);
+  next.set_run("studies/1/trials/2");
+  scheduler_->Assign("cpu:0", next);
+  scheduler_->Await([&](const FakeScheduler::Heard& heard) {
+    return heard.contains({next.run(), 2});
+  });
+
+  EXPECT_OK(agent_->Stop());  // Which ends its wait.
+
+  const HeardAttempt attempt = scheduler_->AwaitEnd(next.run(), 2);
+  EXPECT_EQ(attempt.last.state(), v1::Attempt::RELEASED);
+  EXPECT_THAT(attempt.reports, IsEmpty());
 }
 
 TEST_F(AgentFailureTest, WaitsForStorageWithoutLosingAnEpoch) {

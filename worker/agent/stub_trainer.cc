@@ -171,6 +171,8 @@ void StubTrainer::Train(const Assign& assign,
 }
 
 void StubTrainer::ClaimHugeSnapshot(const Assign& assign) {
+  stop_.reset();
+  WaitAtGate();
   const TensorTable table = *LayOut({{.name = "w", .shape = {1 << 30, 1024}}});
   Send(Started{.run = assign.run,
                .attempt = assign.attempt,

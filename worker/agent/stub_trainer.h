@@ -20,8 +20,8 @@ namespace headstart::worker {
 //   hang       answers nothing any more
 //   deaf       reads nothing any more, says that the epoch is done, and hangs
 //   garbage    sends a line that is no message
-//   huge       (epoch=0) needs slabs of 4 TiB, and says at once, without any,
-//              that it has filled the first
+//   huge       (epoch=0) waits as above, then needs slabs of 4 TiB and says at
+//              once, without any, that it has filled the first
 //   bad_slab   says that it has filled a slab that there is not
 // A rule without an attempt is for all; attempt=0 is for the start: exit:N
 // then ends it before it is ready, and faint right after.

@@ -13,12 +13,12 @@
 #include <fstream>
 #include <iterator>
 #include <numeric>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 
+#include "base/random_stream.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 #include "worker/dataset_files/formats.h"
@@ -206,22 +206,23 @@ TEST_F(DatasetFilesTest, RefusesBadCifarRecords) {
 }
 
 // A few bytes changed, removed, inserted, or the end cut off.
-std::string Mutate(const std::string& bytes, std::mt19937& random) {
+std::string Mutate(const std::string& bytes, RandomStream& random) {
   std::string mutated = bytes;
-  for (uint32_t changes = 1 + random() % 4; changes > 0; --changes) {
-    const size_t at = random() % (mutated.size() + 1);
-    switch (random() % 5) {
+  for (uint64_t changes = 1 + random.Bits64() % 4; changes > 0; --changes) {
+    const size_t at = random.Bits64() % (mutated.size() + 1);
+    switch (random.Bits64() % 5) {
       case 0:
         mutated.resize(at);
         break;
       case 1:
-        mutated.insert(at, 1 + random() % 9, static_cast<char>(random()));
+        mutated.insert(at, 1 + random.Bits64() % 9,
+                       static_cast<char>(random.Bits64()));
         break;
       case 2:
-        mutated.erase(at, 1 + random() % 9);
+        mutated.erase(at, 1 + random.Bits64() % 9);
         break;
       default:
-        if (at < mutated.size()) mutated[at] ^= 1 << random() % 8;
+        if (at < mutated.size()) mutated[at] ^= 1 << random.Bits64() % 8;
     }
   }
   return mutated;
@@ -238,7 +239,7 @@ class MutationTest : public DatasetFilesTest {
   // `bytes` as they lie in the file. Returns how many mutations were refused.
   int CountRefused(const std::string& bytes, Read read) {
     constexpr int kMutations = 3000;
-    std::mt19937 random(20260101);
+    RandomStream random(20260101);
     int refused = 0;
     for (int i = 0; i < kMutations; ++i) {
       const std::string mutated = Mutate(bytes, random);
