@@ -84,8 +84,8 @@ absl::StatusOr<Outcome> Decide(const State& state, const Advance&) {
   } else {
     const Study& study = *state.FindStudy(owner.number);
     const std::optional<int> then = study.NextThen();
-    outcome.events = then.has_value() ? StartTraining(state, study, *then)
-                                      : study.Settle();
+    outcome.events =
+        then.has_value() ? StartTraining(state, study, *then) : study.Settle();
   }
   HS_CHECK(!outcome.events.empty()) << owner.ToString();
   return outcome;

@@ -35,8 +35,7 @@ class AttemptTest : public testing::Test {
                                           : v1::Assignment();
   }
   v1::AttemptStatus Running(std::initializer_list<v1::EpochReport> reports) {
-    v1::AttemptStatus status =
-        TestWorld::StatusOf(work_, v1::Attempt::RUNNING);
+    v1::AttemptStatus status = TestWorld::StatusOf(work_, v1::Attempt::RUNNING);
     for (const v1::EpochReport& report : reports) {
       *status.add_reports() = report;
     }
@@ -279,9 +278,9 @@ TEST_F(AttemptTest, TakesARestartedAgentsAttemptsAsLost) {
 TEST_F(AttemptTest, RefusesAnotherProtocolVersion) {
   v1::SynchronizeRequest request = TestWorld::Message("workers/a", 1, {});
   request.set_protocol_version(2);
-  EXPECT_THAT(world_.Refusal(Synchronize{request}),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       "protocol_version"));
+  EXPECT_THAT(
+      world_.Refusal(Synchronize{request}),
+      StatusIs(absl::StatusCode::kFailedPrecondition, "protocol_version"));
 }
 
 TEST_F(AttemptTest, EndsAnAttemptThatDoesSomethingElse) {

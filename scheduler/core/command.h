@@ -103,13 +103,11 @@ using Command =
 
 // Short names for metrics, in the order of the variant.
 inline constexpr absl::string_view kCommandNames[] = {
-    "create_study",     "pause_study",    "resume_study",
-    "cancel_study",     "delete_study",   "stop_trial",
-    "retry_trial",      "create_training", "cancel_training",
-    "delete_training",  "source_confirmed", "source_missing",
-    "synchronize",      "lease_expired",  "worker_gone",
-    "cordon_worker",    "uncordon_worker", "drain_worker",
-    "advance"};
+    "create_study",    "pause_study",     "resume_study",     "cancel_study",
+    "delete_study",    "stop_trial",      "retry_trial",      "create_training",
+    "cancel_training", "delete_training", "source_confirmed", "source_missing",
+    "synchronize",     "lease_expired",   "worker_gone",      "cordon_worker",
+    "uncordon_worker", "drain_worker",    "advance"};
 static_assert(std::size(kCommandNames) == std::variant_size_v<Command>);
 
 inline absl::string_view CommandName(const Command& command) {

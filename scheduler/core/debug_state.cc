@@ -27,8 +27,8 @@ void AddStudy(std::string& text, const State& state, const Study& study) {
     for (const v1::TrialDecision& decision : trial.decisions) {
       Add(text, "decision", decision);
     }
-    absl::StrAppend(&text,
-                    "promotable=", study.search().IsPromotable(number), "\n");
+    absl::StrAppend(&text, "promotable=", study.search().IsPromotable(number),
+                    "\n");
   }
   if (const auto next = study.search().Next(); next.has_value()) {
     Add(text, absl::StrCat("next ", next->trial), next->record);
@@ -45,9 +45,9 @@ void AddStudy(std::string& text, const State& state, const Study& study) {
 }  // namespace
 
 std::string Scheduler::DebugState() const {
-  std::string text = absl::StrCat(
-      "events ", state_->event_count, " next ", state_->next_study, " ",
-      state_->next_training, " ", state_->next_token, "\n");
+  std::string text =
+      absl::StrCat("events ", state_->event_count, " next ", state_->next_study,
+                   " ", state_->next_training, " ", state_->next_token, "\n");
   for (const auto& [number, study] : state_->studies) {
     AddStudy(text, *state_, *study);
   }
@@ -74,8 +74,8 @@ std::string Scheduler::DebugState() const {
     Add(text, "answer", answer);
   }
   for (const auto& [owner, record] : state_->owners) {
-    absl::StrAppend(&text, "owner ", owner.ToString(), " ", record.version,
-                    " ", record.generation, " ", record.deleted,
+    absl::StrAppend(&text, "owner ", owner.ToString(), " ", record.version, " ",
+                    record.generation, " ", record.deleted,
                     " unsettled=", state_->unsettled.contains(owner),
                     " work=", state_->work.Contains(owner), "\n");
   }

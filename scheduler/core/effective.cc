@@ -22,8 +22,7 @@ absl::Status CheckCount(absl::string_view field, int64_t recorded,
 
 }  // namespace
 
-double FirstLearningRate(const v1::TrainingSpec& training,
-                         int64_t from_epoch) {
+double FirstLearningRate(const v1::TrainingSpec& training, int64_t from_epoch) {
   const v1::Optimizer& optimizer = training.optimizer();
   const double rate = optimizer.has_sgd() ? optimizer.sgd().learning_rate()
                                           : optimizer.adam().learning_rate();
@@ -33,8 +32,7 @@ double FirstLearningRate(const v1::TrainingSpec& training,
       std::min(1.0, static_cast<double>(from_epoch) /
                         static_cast<double>(cosine.period_epochs()));
   const double last = cosine.final_learning_rate();
-  return last +
-         (rate - last) * (1 + std::cos(std::numbers::pi * point)) / 2;
+  return last + (rate - last) * (1 + std::cos(std::numbers::pi * point)) / 2;
 }
 
 absl::Status CheckEffective(const v1::TrainingSpec& training,
@@ -44,15 +42,14 @@ absl::Status CheckEffective(const v1::TrainingSpec& training,
   // Both sides compute in doubles, in their own order.
   if (!(std::abs(effective.learning_rate() - rate) <=
         1e-9 * std::abs(rate) + 1e-15)) {
-    return absl::InternalError(absl::StrCat(
-        "learning_rate: the spec gives ", DoubleText(rate), " after epoch ",
-        from_epoch, ", the trainer uses ",
-        DoubleText(effective.learning_rate()), "."));
+    return absl::InternalError(
+        absl::StrCat("learning_rate: the spec gives ", DoubleText(rate),
+                     " after epoch ", from_epoch, ", the trainer uses ",
+                     DoubleText(effective.learning_rate()), "."));
   }
-  HS_RETURN_IF_ERROR(CheckCount("batch_size", training.batch_size(),
-                                effective.batch_size()));
-  HS_RETURN_IF_ERROR(CheckCount("training_examples",
-                                TrainingExamples(training),
+  HS_RETURN_IF_ERROR(
+      CheckCount("batch_size", training.batch_size(), effective.batch_size()));
+  HS_RETURN_IF_ERROR(CheckCount("training_examples", TrainingExamples(training),
                                 effective.training_examples()));
   return CheckCount("validation_examples",
                     FindDataset(training)->validation_examples(),

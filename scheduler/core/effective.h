@@ -14,8 +14,8 @@ namespace headstart::scheduler {
 double FirstLearningRate(const v1::TrainingSpec& training, int64_t from_epoch);
 
 // Internal, naming the value, what was recorded and what is used, when an
-// attempt from `from_epoch` does not do what `training` says. A study that tunes
-// the wrong knob ends here.
+// attempt from `from_epoch` does not do what `training` says. A study that
+// tunes the wrong knob ends here.
 absl::Status CheckEffective(const v1::TrainingSpec& training,
                             int64_t from_epoch,
                             const v1::EffectiveValues& effective);

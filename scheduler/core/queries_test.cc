@@ -44,8 +44,8 @@ TEST(WorkTest, SharesSlotsBetweenOwners) {
 
 TEST(WorkTest, GoesOnWithWhatWaitsBeforeStartingAnew) {
   TestWorld world;
-  world.Do(CreateStudy{
-      {}, SmallStudy("asha { trial_count: 9 reduction: 2 }", 4)});
+  world.Do(
+      CreateStudy{{}, SmallStudy("asha { trial_count: 9 reduction: 2 }", 4)});
   auto answer = world.Call("workers/a", 1);
   for (int i = 0; i < 2; ++i) {
     answer = world.Call(
@@ -332,8 +332,8 @@ TEST_F(ListTest, CountsWhatThereIs) {
 
 TEST(ExplainTest, SaysWhyATrialWasPromotedAndWhyAnotherWasStopped) {
   TestWorld world;
-  world.Do(CreateStudy{
-      {}, SmallStudy("asha { trial_count: 3 reduction: 3 }", 9)});
+  world.Do(
+      CreateStudy{{}, SmallStudy("asha { trial_count: 3 reduction: 3 }", 9)});
   world.TrainAll(LossIsTrial);
 
   const v1::ExplainTrialResponse promoted =
@@ -344,13 +344,11 @@ TEST(ExplainTest, SaysWhyATrialWasPromotedAndWhyAnotherWasStopped) {
     EXPECT_TRUE(decision.has_decide_time());
   }
   // Alone at epoch 3 it has no share: one of one is less than one in three.
-  EXPECT_THAT(kinds, ElementsAre(v1::TrialDecision::STARTED,
-                                 v1::TrialDecision::PAUSED,
-                                 v1::TrialDecision::PROMOTED,
-                                 v1::TrialDecision::PAUSED,
-                                 v1::TrialDecision::STOPPED));
-  EXPECT_THAT(promoted.decisions(2).text(),
-              HasSubstr("place 1 of 3 there"));
+  EXPECT_THAT(
+      kinds, ElementsAre(v1::TrialDecision::STARTED, v1::TrialDecision::PAUSED,
+                         v1::TrialDecision::PROMOTED, v1::TrialDecision::PAUSED,
+                         v1::TrialDecision::STOPPED));
+  EXPECT_THAT(promoted.decisions(2).text(), HasSubstr("place 1 of 3 there"));
 
   const v1::ExplainTrialResponse stopped =
       *world.scheduler().ExplainTrial("studies/1/trials/2");
@@ -376,8 +374,8 @@ TEST(ExplainTest, SaysWhatHoldsATrialNow) {
 
 TEST(ReplayTest, NamesADecisionThatComesOutDifferently) {
   TestWorld world;
-  world.Do(CreateStudy{
-      {}, SmallStudy("asha { trial_count: 6 reduction: 2 }", 4)});
+  world.Do(
+      CreateStudy{{}, SmallStudy("asha { trial_count: 6 reduction: 2 }", 4)});
   world.TrainAll(LossIsTrial);
   StudyReplay replay(1);
   for (Event event : world.journal()) {

@@ -46,9 +46,8 @@ class ReferenceSet {
     v1::RunHorizon& horizon = wanted_.horizons.emplace_back();
     horizon.set_run(run.name.ToString());
     // Epoch 0 alone may be drawn and stored again by the next attempt.
-    horizon.set_known_epoch(run.recorded_epoch() >= 1 || ended
-                                ? run.recorded_epoch()
-                                : -1);
+    horizon.set_known_epoch(
+        run.recorded_epoch() >= 1 || ended ? run.recorded_epoch() : -1);
     horizon.set_token(run.token);
     horizon.set_ended(ended);
   }
@@ -67,13 +66,12 @@ void AddStudy(const Study& study, ReferenceSet& set) {
     set.AddAll(study.trial(standing.rank.trial).run, v1::BEST_TRIAL,
                absl::StrCat("place ", place));
   }
-  const bool rung_only = study.spec().retention().keep_paused() ==
-                         v1::Retention::RUNG_ONLY;
+  const bool rung_only =
+      study.spec().retention().keep_paused() == v1::Retention::RUNG_ONLY;
   for (int64_t number = 1; number <= study.trial_count(); ++number) {
     const Trial& trial = study.trial(number);
     // A person may still retry it; it resumes from its last epoch.
-    const bool retriable =
-        trial.state == v1::Trial::FAILED && !study.over();
+    const bool retriable = trial.state == v1::Trial::FAILED && !study.over();
     set.AddHorizon(trial.run, trial.over() && !retriable);
     switch (trial.state) {
       case v1::Trial::WAITING:

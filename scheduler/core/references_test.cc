@@ -18,8 +18,7 @@ using ::testing::UnorderedElementsAre;
 // "1/epochs/2 BEST_TRIAL" of an owner's wanted references.
 std::vector<std::string> Wanted(TestWorld& world, const std::string& owner) {
   std::vector<std::string> texts;
-  const WantedReferences wanted =
-      *world.scheduler().GetWantedReferences(owner);
+  const WantedReferences wanted = *world.scheduler().GetWantedReferences(owner);
   for (const v1::Reference& reference : wanted.references) {
     EXPECT_EQ(reference.owner(), owner);
     texts.push_back(absl::StrCat(
@@ -31,8 +30,7 @@ std::vector<std::string> Wanted(TestWorld& world, const std::string& owner) {
 
 v1::RunHorizon HorizonOf(TestWorld& world, const std::string& owner,
                          const std::string& run) {
-  const WantedReferences wanted =
-      *world.scheduler().GetWantedReferences(owner);
+  const WantedReferences wanted = *world.scheduler().GetWantedReferences(owner);
   for (const v1::RunHorizon& horizon : wanted.horizons) {
     if (horizon.run() == run) return horizon;
   }
@@ -79,13 +77,14 @@ TEST(ReferencesTest, KeepsWhatTrains) {
   EXPECT_FALSE(HorizonOf(world, "studies/1", work.run()).ended());
 }
 
-class PausedTest
-    : public testing::TestWithParam<v1::Retention::KeepPaused> {};
+class PausedTest : public testing::TestWithParam<v1::Retention::KeepPaused> {};
 
 TEST_P(PausedTest, KeepsWhatCanBePromotedAndLetsGoOfTheRest) {
   TestWorld world;
-  v1::Study study = SmallStudy("asha { trial_count: 4 min_epochs: 2 "
-                               "reduction: 2 }", 4);
+  v1::Study study = SmallStudy(
+      "asha { trial_count: 4 min_epochs: 2 "
+      "reduction: 2 }",
+      4);
   study.mutable_retention()->set_best_trials(1);
   study.mutable_retention()->set_keep_paused(GetParam());
   world.Do(CreateStudy{{}, study});
@@ -175,20 +174,18 @@ TEST(ReferencesTest, KeepsOfATrainingSourceLatestBestAndNamedEpochs) {
   }
   world.Call("workers/a", 1, {status});
 
-  EXPECT_THAT(Wanted(world, "trainings/1"),
-              UnorderedElementsAre("1/trials/1/epochs/1 SOURCE_OF",
-                                   "1/runs/1/epochs/3 LATEST",
-                                   "1/runs/1/epochs/2 BEST",
-                                   "1/runs/1/epochs/2 KEPT",
-                                   "1/runs/1/epochs/3 RESUME",
-                                   "1/runs/1/epochs/3/resume RESUME"));
+  EXPECT_THAT(
+      Wanted(world, "trainings/1"),
+      UnorderedElementsAre("1/trials/1/epochs/1 SOURCE_OF",
+                           "1/runs/1/epochs/3 LATEST", "1/runs/1/epochs/2 BEST",
+                           "1/runs/1/epochs/2 KEPT", "1/runs/1/epochs/3 RESUME",
+                           "1/runs/1/epochs/3/resume RESUME"));
 
   world.Do(CancelTraining{{{}, "trainings/1"}});
   EXPECT_THAT(Wanted(world, "trainings/1"),
-              UnorderedElementsAre("1/trials/1/epochs/1 SOURCE_OF",
-                                   "1/runs/1/epochs/3 LATEST",
-                                   "1/runs/1/epochs/2 BEST",
-                                   "1/runs/1/epochs/2 KEPT"));
+              UnorderedElementsAre(
+                  "1/trials/1/epochs/1 SOURCE_OF", "1/runs/1/epochs/3 LATEST",
+                  "1/runs/1/epochs/2 BEST", "1/runs/1/epochs/2 KEPT"));
   world.Do(DeleteTraining{{{}, "trainings/1"}});
   EXPECT_THAT(Wanted(world, "trainings/1"), IsEmpty());
 }

@@ -81,9 +81,9 @@ void StudyReplay::Next(const Event& event) {
       response_.add_differences(absl::StrCat(
           "recorded: ", recorded.event, " because {", recorded.decision,
           "}; decided again: ",
-          again.has_value() ? absl::StrCat(decided.event, " because {",
-                                           decided.decision, "}")
-                            : "nothing",
+          again.has_value()
+              ? absl::StrCat(decided.event, " because {", decided.decision, "}")
+              : "nothing",
           "."));
     }
   }

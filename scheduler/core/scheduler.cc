@@ -74,13 +74,13 @@ absl::StatusOr<Outcome> Scheduler::Decide(const Command& command,
       return outcome;
     }
   }
-  HS_ASSIGN_OR_RETURN(
-      Outcome outcome,
-      std::visit(
-          [&](const auto& kind) {
-            return ::headstart::scheduler::Decide(*state_, kind);
-          },
-          command));
+  HS_ASSIGN_OR_RETURN(Outcome outcome,
+                      std::visit(
+                          [&](const auto& kind) {
+                            return ::headstart::scheduler::Decide(*state_,
+                                                                  kind);
+                          },
+                          command));
   if (key != nullptr && !key->id.empty()) {
     internal::v1::RequestAnswered& answered =
         *outcome.events.emplace_back().mutable_request_answered();

@@ -165,7 +165,8 @@ class Scheduler {
   // All live attempts. After a restart each gets its full duration again.
   std::vector<Lease> Leases() const;
 
-  // --- Owners: studies/{n} and trainings/{n} ----------------------------------
+  // --- Owners: studies/{n} and trainings/{n}
+  // ----------------------------------
 
   // Event count at the last change of anything about this owner; 0 when there
   // is none of that name. For watchers.

@@ -14,8 +14,7 @@ namespace headstart::scheduler {
 namespace {
 
 std::string Below(absl::string_view prefix, absl::string_view field) {
-  return prefix.empty() ? std::string(field)
-                        : absl::StrCat(prefix, ".", field);
+  return prefix.empty() ? std::string(field) : absl::StrCat(prefix, ".", field);
 }
 
 absl::Status Wrong(absl::string_view prefix, absl::string_view field,
@@ -58,10 +57,10 @@ auto* FindCheckpoint(const std::string& path, Value& value) {
 absl::Status CheckSeeds(const v1::Training& training,
                         absl::string_view prefix) {
   if (training.seeds_size() < 1 || training.seeds_size() > 1'000) {
-    return Wrong(prefix, "seeds",
-                 absl::StrCat("there must be 1 to 1,000, got ",
-                              training.seeds_size(),
-                              ". Each seed is one run."));
+    return Wrong(
+        prefix, "seeds",
+        absl::StrCat("there must be 1 to 1,000, got ", training.seeds_size(),
+                     ". Each seed is one run."));
   }
   absl::btree_set<int64_t> seeds;
   for (const int64_t seed : training.seeds()) {
@@ -166,16 +165,16 @@ absl::Status CheckTraining(const v1::Training& training,
   }
   HS_RETURN_IF_ERROR(CheckSeeds(training, prefix));
   if (training.epochs() < 0) {
-    return Wrong(prefix, "epochs",
-                 absl::StrCat("must be 0 or more, got ", training.epochs(),
-                              "."));
+    return Wrong(
+        prefix, "epochs",
+        absl::StrCat("must be 0 or more, got ", training.epochs(), "."));
   }
   if (training.epochs() > 0 && training.training().epochs() > 0 &&
       training.epochs() != training.training().epochs()) {
-    return Wrong(prefix, "epochs",
-                 absl::StrCat("is ", training.epochs(),
-                              " and training.epochs is ",
-                              training.training().epochs(), ". Set one."));
+    return Wrong(
+        prefix, "epochs",
+        absl::StrCat("is ", training.epochs(), " and training.epochs is ",
+                     training.training().epochs(), ". Set one."));
   }
   if (!training.has_from()) return absl::OkStatus();
   if (training.from().kind_case() == v1::TrainingSource::KIND_NOT_SET) {
@@ -215,10 +214,10 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
   }
   for (const int64_t epoch : training.keep_epochs()) {
     if (epoch < 0 || epoch > spec.epochs()) {
-      return Wrong(prefix, "keep_epochs",
-                   absl::StrCat("must be from 0 to ", spec.epochs(),
-                                ", the epochs of the training, got ", epoch,
-                                "."));
+      return Wrong(
+          prefix, "keep_epochs",
+          absl::StrCat("must be from 0 to ", spec.epochs(),
+                       ", the epochs of the training, got ", epoch, "."));
     }
   }
   return spec;

@@ -36,14 +36,15 @@ std::vector<CheckpointName> SourcesOf(const v1::Training& training);
 
 // The spec of a training's runs: `source` with the fields that `training` sets
 // replaced, or `training`'s own spec when there is no source. Complete and
-// checked but for the initializer, which the caller sets when there is a source.
+// checked but for the initializer, which the caller sets when there is a
+// source.
 absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
                                              const v1::Training& training,
                                              absl::string_view prefix);
 
 // What a person wrote as a training, as it is recorded: source and spec
-// resolved, PREPARING if it has a source and RUNNING if it has none. `prefix` is
-// the training's path in what they wrote, empty or such as "then[0]".
+// resolved, PREPARING if it has a source and RUNNING if it has none. `prefix`
+// is the training's path in what they wrote, empty or such as "then[0]".
 absl::StatusOr<v1::Training> ResolveTraining(const State& state,
                                              const v1::Training& training,
                                              absl::string_view prefix);

@@ -302,9 +302,9 @@ absl::StatusOr<State::TrialOfStudy> State::GetTrial(
     const Study* study = FindStudy(winner->study);
     if (study == nullptr) return NoSuch(name);
     if (study->winner() == 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          name, ": there is no winner yet; the study is ",
-          v1::Study::State_Name(study->state()), "."));
+      return absl::FailedPreconditionError(
+          absl::StrCat(name, ": there is no winner yet; the study is ",
+                       v1::Study::State_Name(study->state()), "."));
     }
     return TrialOfStudy{study, &study->trial(study->winner())};
   }

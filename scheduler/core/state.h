@@ -42,14 +42,14 @@ struct State {
   absl::btree_map<Owner, OwnerRecord> owners;
 
   // Kept by Apply so that nobody walks over all owners.
-  absl::btree_set<Owner> unsettled;            // A step follows.
-  WorkQueue work;                              // Something to train.
+  absl::btree_set<Owner> unsettled;             // A step follows.
+  WorkQueue work;                               // Something to train.
   absl::btree_map<int64_t, Owner> generations;  // OwnerRecord.generation.
   // Who starts from checkpoints of the owner that is the key.
   absl::btree_map<Owner, absl::btree_set<Owner>> users;
 
-  // Not from events, and forgotten at a restart until workers say it again: what
-  // attempts wait for (AttemptStatus.waiting_for), by worker.
+  // Not from events, and forgotten at a restart until workers say it again:
+  // what attempts wait for (AttemptStatus.waiting_for), by worker.
   struct Waiting {
     int64_t attempt = 0;
     std::string what;

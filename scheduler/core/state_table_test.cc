@@ -95,9 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
                   Expected::kRefused, Expected::kDone},
         StudyCase{v1::Study::CANCELLED, Expected::kRefused, Expected::kRefused,
                   Expected::kNoChange, Expected::kDone}),
-    [](const auto& info) {
-      return v1::Study::State_Name(info.param.state);
-    });
+    [](const auto& info) { return v1::Study::State_Name(info.param.state); });
 
 // studies/1/trials/1 in `state`, the study RUNNING but for CANCELLED.
 void MakeTrial(TestWorld& world, v1::Trial::State state) {
@@ -108,8 +106,7 @@ void MakeTrial(TestWorld& world, v1::Trial::State state) {
       world.Call("workers/a", 1).assignments(0).assignment();
   ASSERT_EQ(work.run(), "studies/1/trials/1");
   const auto fail = [&](v1::Failure::Reason reason) {
-    v1::AttemptStatus status =
-        TestWorld::StatusOf(work, v1::Attempt::FAILED);
+    v1::AttemptStatus status = TestWorld::StatusOf(work, v1::Attempt::FAILED);
     status.mutable_failure()->set_reason(reason);
     world.Call("workers/a", 1, {status});
   };
@@ -130,8 +127,7 @@ void MakeTrial(TestWorld& world, v1::Trial::State state) {
              v1::Trial::SUCCEEDED) {
         answer = world.Call(
             "workers/a", 1,
-            {TestWorld::Trained(answer.assignments(0).assignment(),
-                                SameLoss)});
+            {TestWorld::Trained(answer.assignments(0).assignment(), SameLoss)});
       }
       break;
     }
@@ -206,18 +202,14 @@ INSTANTIATE_TEST_SUITE_P(
         TrialCase{v1::Trial::WAITING, Expected::kDone, Expected::kRefused},
         TrialCase{v1::Trial::TRAINING, Expected::kDone, Expected::kRefused},
         TrialCase{v1::Trial::PAUSED, Expected::kDone, Expected::kRefused},
-        TrialCase{v1::Trial::SUCCEEDED, Expected::kRefused,
-                  Expected::kRefused},
-        TrialCase{v1::Trial::STOPPED, Expected::kNoChange,
-                  Expected::kRefused},
+        TrialCase{v1::Trial::SUCCEEDED, Expected::kRefused, Expected::kRefused},
+        TrialCase{v1::Trial::STOPPED, Expected::kNoChange, Expected::kRefused},
         TrialCase{v1::Trial::INFEASIBLE, Expected::kRefused,
                   Expected::kRefused},
         TrialCase{v1::Trial::FAILED, Expected::kRefused, Expected::kDone},
         TrialCase{v1::Trial::CANCELLED, Expected::kRefused,
                   Expected::kRefused}),
-    [](const auto& info) {
-      return v1::Trial::State_Name(info.param.state);
-    });
+    [](const auto& info) { return v1::Trial::State_Name(info.param.state); });
 
 // trainings/1 in `state`, from the winner of a study; RUNNING with a live
 // attempt.
@@ -292,17 +284,16 @@ TEST_P(TrainingTable, AnswersDelete) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, TrainingTable,
-    testing::Values(
-        TrainingCase{v1::Training::PREPARING, Expected::kDone,
-                     Expected::kRefused},
-        TrainingCase{v1::Training::RUNNING, Expected::kDone,
-                     Expected::kRefused},
-        TrainingCase{v1::Training::SUCCEEDED, Expected::kNoChange,
-                     Expected::kDone},
-        TrainingCase{v1::Training::FAILED, Expected::kNoChange,
-                     Expected::kDone},
-        TrainingCase{v1::Training::CANCELLED, Expected::kNoChange,
-                     Expected::kDone}),
+    testing::Values(TrainingCase{v1::Training::PREPARING, Expected::kDone,
+                                 Expected::kRefused},
+                    TrainingCase{v1::Training::RUNNING, Expected::kDone,
+                                 Expected::kRefused},
+                    TrainingCase{v1::Training::SUCCEEDED, Expected::kNoChange,
+                                 Expected::kDone},
+                    TrainingCase{v1::Training::FAILED, Expected::kNoChange,
+                                 Expected::kDone},
+                    TrainingCase{v1::Training::CANCELLED, Expected::kNoChange,
+                                 Expected::kDone}),
     [](const auto& info) {
       return v1::Training::State_Name(info.param.state);
     });
@@ -338,8 +329,8 @@ TEST(CommandTest, AnswersARepeatedRequestWithTheFirstAnswer) {
   other.request.fingerprint = "another";
   EXPECT_THAT(world.Refusal(other),
               StatusIs(absl::StatusCode::kInvalidArgument, "id-1"));
-  EXPECT_THAT(world.Refusal(PauseStudy{{{"id-1", "PauseStudy", "fingerprint"},
-                                        "studies/1"}}),
+  EXPECT_THAT(world.Refusal(PauseStudy{
+                  {{"id-1", "PauseStudy", "fingerprint"}, "studies/1"}}),
               StatusIs(absl::StatusCode::kInvalidArgument, "CreateStudy"));
   world.ExpectReplayEqual();
 }

@@ -100,15 +100,15 @@ Event Study::JudgeReached(const Trial& trial) const {
   const double objective = *ObjectiveAtEnd(trial);
   if (!std::isfinite(objective)) {
     changed.set_state(v1::Trial::INFEASIBLE);
-    *changed.mutable_failure() = MakeFailure(
-        v1::Failure::NON_FINITE_LOSS,
-        absl::StrCat("After epoch ", trial.run.recorded_epoch(), " the ",
-                     MetricName(spec_.objective()), " is ",
-                     DoubleText(objective), "."));
+    *changed.mutable_failure() =
+        MakeFailure(v1::Failure::NON_FINITE_LOSS,
+                    absl::StrCat("After epoch ", trial.run.recorded_epoch(),
+                                 " the ", MetricName(spec_.objective()), " is ",
+                                 DoubleText(objective), "."));
     return event;
   }
-  Decision decision = search_->Reach(trial.number(),
-                                     LossOf(spec_.objective(), objective));
+  Decision decision =
+      search_->Reach(trial.number(), LossOf(spec_.objective(), objective));
   changed.set_state(decision.record.kind() == v1::TrialDecision::COMPLETED
                         ? v1::Trial::SUCCEEDED
                         : v1::Trial::PAUSED);
@@ -218,9 +218,8 @@ Study::Work Study::NextWork() const {
     changed.set_study(number_);
     changed.set_trial(number);
     changed.set_state(v1::Trial::INFEASIBLE);
-    *changed.mutable_failure() =
-        MakeFailure(v1::Failure::INVALID_SPEC,
-                    std::string(training.status().message()));
+    *changed.mutable_failure() = MakeFailure(
+        v1::Failure::INVALID_SPEC, std::string(training.status().message()));
   }
   return work;
 }
@@ -291,8 +290,7 @@ void Study::Apply(const internal::v1::TrialStateChanged& event,
                   const Timestamp& time) {
   Trial& trial = Find(event.trial());
   if (event.has_decision()) trial.decisions.push_back(event.decision());
-  TrialEvent fact{.kind = TrialEvent::Kind::kWithdrawn,
-                  .trial = event.trial()};
+  TrialEvent fact{.kind = TrialEvent::Kind::kWithdrawn, .trial = event.trial()};
   switch (event.state()) {
     case v1::Trial::PAUSED:
     case v1::Trial::SUCCEEDED:
@@ -333,8 +331,8 @@ void Study::Apply(int64_t number, const internal::v1::AttemptEnded& event,
                   const Timestamp& time) {
   Trial& trial = Find(number);
   trial.run.Apply(event, time);
-  SetState(trial, trial.run.reached_rung() ? v1::Trial::TRAINING
-                                           : v1::Trial::WAITING);
+  SetState(trial,
+           trial.run.reached_rung() ? v1::Trial::TRAINING : v1::Trial::WAITING);
 }
 
 void Study::Apply(int64_t number, const internal::v1::EpochRecorded& event,
@@ -357,8 +355,7 @@ void Study::AddTraining(int64_t training) { trainings_.push_back(training); }
 
 std::optional<double> Study::ObjectiveAtEnd(const Trial& trial) const {
   if (trial.run.recorded_epoch() < 1) return std::nullopt;
-  return ObjectiveOf(spec_.objective(),
-                     trial.run.epochs.back().measurement());
+  return ObjectiveOf(spec_.objective(), trial.run.epochs.back().measurement());
 }
 
 Trial& Study::Find(int64_t number) {

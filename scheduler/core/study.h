@@ -85,8 +85,7 @@ class Study {
   // a TrialStateChanged when that ends the trial, nothing when it waits.
   // `newly_recorded`: the same message records an epoch before it.
   std::vector<Event> AfterEnd(int64_t trial, v1::Attempt::State end,
-                              v1::Failure failure,
-                              bool newly_recorded) const;
+                              v1::Failure failure, bool newly_recorded) const;
 
   // --- Facts -----------------------------------------------------------------
 

@@ -138,8 +138,7 @@ absl::StatusOr<Outcome> Decide(const State& state, const RetryTrial& command) {
                       FindTrial(state, command.name));
   const Study& study = *found.study;
   if (found.trial->state != v1::Trial::FAILED) {
-    return NotInState(command.name,
-                      v1::Trial::State_Name(found.trial->state),
+    return NotInState(command.name, v1::Trial::State_Name(found.trial->state),
                       "only a FAILED trial can be retried.");
   }
   if (study.state() != v1::Study::RUNNING) {

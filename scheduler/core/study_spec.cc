@@ -70,14 +70,16 @@ absl::Status CheckThen(const v1::Study& study) {
     const int64_t epoch = training.from().winner().epoch();
     if (winner && (epoch < 0 || epoch > study.training().epochs())) {
       return absl::InvalidArgumentError(absl::StrCat(
-          path, ".from.winner.epoch: must be from 0 to training.epochs, which "
-                "is ", study.training().epochs(), ", got ", epoch, "."));
+          path,
+          ".from.winner.epoch: must be from 0 to training.epochs, which "
+          "is ",
+          study.training().epochs(), ", got ", epoch, "."));
     }
     // A checkpoint's own spec is known when it is resolved.
     if (!training.from().has_checkpoint()) {
-      HS_RETURN_IF_ERROR(InheritSpec(winner ? &study.training() : nullptr,
-                                     training, path)
-                             .status());
+      HS_RETURN_IF_ERROR(
+          InheritSpec(winner ? &study.training() : nullptr, training, path)
+              .status());
     }
   }
   return absl::OkStatus();
@@ -194,9 +196,9 @@ v1::StudyPlan PlanOf(const v1::Study& study, int64_t slot_count) {
   // and at each rung but the last those of at most one in `reduction` of all
   // trials that wait there for a promotion.
   const int64_t all_epochs = rungs.back() + 1;  // With epoch 0.
-  int64_t checkpoints = (std::max<int64_t>(slot_count, 1) +
-                         study.retention().best_trials()) *
-                        all_epochs;
+  int64_t checkpoints =
+      (std::max<int64_t>(slot_count, 1) + study.retention().best_trials()) *
+      all_epochs;
   for (size_t i = 0; i + 1 < rungs.size(); ++i) {
     const bool rung_only =
         study.retention().keep_paused() == v1::Retention::RUNG_ONLY;

@@ -89,9 +89,8 @@ TEST_P(StudyRefusals, NamesTheFieldAndCreatesNothing) {
   TestWorld world;
   v1::Study study = SmallStudy("random { trial_count: 2 }", 9);
   study.MergeFrom(Parse<v1::Study>(GetParam().changes));
-  EXPECT_THAT(
-      world.Refusal(CreateStudy{{"id", "CreateStudy", ""}, study}),
-      StatusIs(absl::StatusCode::kInvalidArgument, GetParam().says));
+  EXPECT_THAT(world.Refusal(CreateStudy{{"id", "CreateStudy", ""}, study}),
+              StatusIs(absl::StatusCode::kInvalidArgument, GetParam().says));
   EXPECT_EQ(world.scheduler().event_count(), 0);
 }
 
@@ -157,9 +156,9 @@ TEST(StudySpecTest, NamesWhatIsRequired) {
 TEST(StudySpecTest, RefusesToStartFromWhatIsNotThere) {
   TestWorld world;
   v1::Study study = SmallStudy("random { trial_count: 2 }", 9);
-  study.MergeFrom(Parse<v1::Study>(
-      "training { initializer { checkpoint { "
-      "checkpoint: 'studies/4/trials/1/epochs/2' } } }"));
+  study.MergeFrom(
+      Parse<v1::Study>("training { initializer { checkpoint { "
+                       "checkpoint: 'studies/4/trials/1/epochs/2' } } }"));
   EXPECT_THAT(world.Refusal(CreateStudy{{}, study}),
               StatusIs(absl::StatusCode::kNotFound,
                        "training.initializer.checkpoint.checkpoint: There is "

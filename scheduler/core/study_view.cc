@@ -28,8 +28,10 @@ std::string NowText(const State& state, const Study& study,
   switch (trial.state) {
     case v1::Trial::WAITING:
       if (study.state() == v1::Study::PAUSED) {
-        return absl::StrCat("It waits until the study is resumed, to train to "
-                            "epoch ", run.until_epoch, ".");
+        return absl::StrCat(
+            "It waits until the study is resumed, to train to "
+            "epoch ",
+            run.until_epoch, ".");
       }
       return absl::StrCat("It waits for a slot, to train to epoch ",
                           run.until_epoch, ": ",
@@ -40,9 +42,9 @@ std::string NowText(const State& state, const Study& study,
       return absl::StrCat(
           "Attempt ", attempt.number(), " on ", attempt.worker(), ", slot ",
           attempt.slot(), ", trains it to epoch ", run.until_epoch, "; ",
-          run.epochs.empty() ? "no epoch is recorded yet."
-                             : absl::StrCat("epoch ", run.recorded_epoch(),
-                                            " is recorded."),
+          run.epochs.empty()
+              ? "no epoch is recorded yet."
+              : absl::StrCat("epoch ", run.recorded_epoch(), " is recorded."),
           waits.empty() ? "" : absl::StrCat(" It waits for ", waits));
     }
     case v1::Trial::PAUSED:
@@ -76,8 +78,8 @@ v1::Study ViewStudy(const State& state, const Study& study) {
   if (study.state() == v1::Study::RUNNING && study.live().empty() &&
       study.HasWork()) {
     view.set_state_message(WhyWaiting(state, study.dataset()));
-  } else if (std::string waits = WhatAttemptsWaitFor(state, RunKind::kTrial,
-                                                     study.number());
+  } else if (std::string waits =
+                 WhatAttemptsWaitFor(state, RunKind::kTrial, study.number());
              !waits.empty()) {
     view.set_state_message(std::move(waits));
   }
@@ -94,9 +96,9 @@ v1::Study ViewStudy(const State& state, const Study& study) {
   counts.set_cancelled(study.CountIn(v1::Trial::CANCELLED));
   view.set_recorded_epochs(study.recorded_epochs());
   if (!study.standings().empty()) {
-    const Trial& best = study.trial(study.winner() != 0
-                                        ? study.winner()
-                                        : study.standings().begin()->rank.trial);
+    const Trial& best = study.trial(
+        study.winner() != 0 ? study.winner()
+                            : study.standings().begin()->rank.trial);
     view.set_best_trial(best.run.name.ToString());
     view.set_best_objective(*study.ObjectiveAtEnd(best));
     view.set_best_epoch(best.run.recorded_epoch());
@@ -161,8 +163,8 @@ absl::StatusOr<v1::WatchStudyResponse> Scheduler::DescribeStudy(
   *response.mutable_study() = ViewStudy(*state_, *study);
   for (const Standing& standing : study->standings()) {
     if (response.best_trials_size() == kWatchedBest) break;
-    *response.add_best_trials() = ViewTrial(
-        *study, study->trial(standing.rank.trial), Detail::kBrief);
+    *response.add_best_trials() =
+        ViewTrial(*study, study->trial(standing.rank.trial), Detail::kBrief);
   }
   for (const int64_t number : study->live()) {
     if (response.training_trials_size() == kWatchedTraining) break;
@@ -175,8 +177,7 @@ absl::StatusOr<v1::WatchStudyResponse> Scheduler::DescribeStudy(
 absl::StatusOr<v1::CreateStudyResponse> Scheduler::PlanStudy(
     const v1::Study& study) const {
   v1::CreateStudyResponse response;
-  HS_ASSIGN_OR_RETURN(*response.mutable_study(),
-                      CompleteStudy(*state_, study));
+  HS_ASSIGN_OR_RETURN(*response.mutable_study(), CompleteStudy(*state_, study));
   const std::string dataset = DatasetName(response.study().training());
   int64_t slots = 0;
   for (const auto& [name, worker] : state_->fleet.workers()) {

@@ -21,8 +21,8 @@ Training::Training(const internal::v1::TrainingCreated& event,
       create_time_(time) {
   for (const int64_t seed : spec_.seeds()) {
     TrainingRun& run = runs_.emplace_back();
-    run.run.name = RunName::TrainingRun(
-        number_, static_cast<int64_t>(runs_.size()));
+    run.run.name =
+        RunName::TrainingRun(number_, static_cast<int64_t>(runs_.size()));
     run.run.training = spec_.resolved_training().SerializeAsString();
     run.run.seed = seed;
     run.run.until_epoch = spec_.resolved_training().epochs();
@@ -50,15 +50,14 @@ std::vector<Event> Training::Settle() const {
     return End(v1::Training::SUCCEEDED, "");
   }
   return End(v1::Training::FAILED,
-             absl::StrCat("None of the ", runs_.size(), " runs SUCCEEDED: ",
-                          CountIn(v1::TrainingRun::FAILED), " FAILED, ",
-                          CountIn(v1::TrainingRun::INFEASIBLE),
+             absl::StrCat("None of the ", runs_.size(),
+                          " runs SUCCEEDED: ", CountIn(v1::TrainingRun::FAILED),
+                          " FAILED, ", CountIn(v1::TrainingRun::INFEASIBLE),
                           " INFEASIBLE."));
 }
 
 bool Training::IsSettled() const {
-  return over() ||
-         (reached_.empty() && !(waiting_.empty() && live_.empty()));
+  return over() || (reached_.empty() && !(waiting_.empty() && live_.empty()));
 }
 
 bool Training::HasWork() const {
@@ -100,9 +99,8 @@ std::vector<Event> Training::AfterEnd(int64_t number, v1::Attempt::State end,
       *event.mutable_training_run_state_changed();
   changed.set_training(number_);
   changed.set_run(number);
-  changed.set_state(fate == RunFate::kIsInfeasible
-                        ? v1::TrainingRun::INFEASIBLE
-                        : v1::TrainingRun::FAILED);
+  changed.set_state(fate == RunFate::kIsInfeasible ? v1::TrainingRun::INFEASIBLE
+                                                   : v1::TrainingRun::FAILED);
   *changed.mutable_failure() = std::move(failure);
   return {event};
 }
@@ -133,8 +131,7 @@ void Training::Apply(int64_t number, const internal::v1::AttemptLeased& event,
   SetState(leased, v1::TrainingRun::TRAINING);
 }
 
-void Training::Apply(int64_t number,
-                     const internal::v1::AttemptStarted& event,
+void Training::Apply(int64_t number, const internal::v1::AttemptStarted& event,
                      const Timestamp&) {
   Find(number).run.Apply(event);
 }
@@ -153,9 +150,9 @@ void Training::Apply(int64_t number, const internal::v1::EpochRecorded& event,
 }
 
 int64_t Training::CountIn(v1::TrainingRun::State state) const {
-  return std::count_if(
-      runs_.begin(), runs_.end(),
-      [&](const TrainingRun& run) { return run.state == state; });
+  return std::count_if(runs_.begin(), runs_.end(), [&](const TrainingRun& run) {
+    return run.state == state;
+  });
 }
 
 std::optional<int64_t> Training::BestEpoch(const Run& run) {

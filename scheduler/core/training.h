@@ -53,8 +53,7 @@ class Training {
 
   // As Study::AfterEnd.
   std::vector<Event> AfterEnd(int64_t run, v1::Attempt::State end,
-                              v1::Failure failure,
-                              bool newly_recorded) const;
+                              v1::Failure failure, bool newly_recorded) const;
 
   // --- Facts -----------------------------------------------------------------
 
@@ -78,8 +77,7 @@ class Training {
   v1::Training::State state() const { return state_; }
   const std::string& message() const { return message_; }
   bool over() const {
-    return state_ != v1::Training::PREPARING &&
-           state_ != v1::Training::RUNNING;
+    return state_ != v1::Training::PREPARING && state_ != v1::Training::RUNNING;
   }
   const Timestamp& create_time() const { return create_time_; }
   const Timestamp& end_time() const { return end_time_; }

@@ -42,10 +42,9 @@ absl::StatusOr<Outcome> Decide(const State& state,
   HS_ASSIGN_OR_RETURN(const Training* training,
                       state.GetTraining(command.name));
   if (!training->over()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(command.name, " is ",
-                     v1::Training::State_Name(training->state()),
-                     "; cancel it before deleting it."));
+    return absl::FailedPreconditionError(absl::StrCat(
+        command.name, " is ", v1::Training::State_Name(training->state()),
+        "; cancel it before deleting it."));
   }
   const auto users = state.users.find(Owner::Training(training->number()));
   if (users != state.users.end()) {
@@ -81,8 +80,7 @@ absl::StatusOr<Outcome> Decide(const State& state,
   Outcome outcome;
   outcome.name = command.training;
   if (training->state() == v1::Training::PREPARING) {
-    outcome.events =
-        training->End(v1::Training::FAILED, command.message);
+    outcome.events = training->End(v1::Training::FAILED, command.message);
   }
   return outcome;
 }

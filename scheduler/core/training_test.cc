@@ -33,10 +33,10 @@ class TrainingTest : public testing::Test {
     v1::SynchronizeResponse answer = world_.Call("workers/a", 1);
     while (world_.scheduler().GetStudy("studies/1")->state() ==
            v1::Study::RUNNING) {
-      answer = world_.Call(
-          "workers/a", 1,
-          {TestWorld::Trained(answer.assignments(0).assignment(),
-                              LossByTrial)});
+      answer =
+          world_.Call("workers/a", 1,
+                      {TestWorld::Trained(answer.assignments(0).assignment(),
+                                          LossByTrial)});
     }
     winner_ = world_.scheduler().GetStudy("studies/1")->best_trial();
   }
@@ -177,8 +177,8 @@ TEST_F(TrainingTest, SaysWhyWhatFollowsCannotStart) {
 TEST_F(TrainingTest, SaysWhichEpochsAWinnerHas) {
   v1::Study study =
       SmallStudy("asha { trial_count: 2 min_epochs: 1 reduction: 3 }", 9);
-  study.MergeFrom(Parse<v1::Study>(
-      "then { from { winner { epoch: 5 } } seeds: 1 }"));
+  study.MergeFrom(
+      Parse<v1::Study>("then { from { winner { epoch: 5 } } seeds: 1 }"));
   world_.Do(CreateStudy{{}, study});
   world_.TrainAll(LossByTrial);
   EXPECT_EQ(Get().state(), v1::Training::FAILED);

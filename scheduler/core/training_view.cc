@@ -21,9 +21,8 @@ v1::Training ViewTraining(const State& state, const Training& training,
   view.set_state(training.state());
   view.set_state_message(training.message());
   if (training.state() == v1::Training::PREPARING) {
-    view.set_state_message(absl::StrCat("storage is asked to keep ",
-                                        training.spec().source_checkpoint(),
-                                        "."));
+    view.set_state_message(absl::StrCat(
+        "storage is asked to keep ", training.spec().source_checkpoint(), "."));
   } else if (training.HasWork() && training.live().empty()) {
     view.set_state_message(WhyWaiting(state, training.dataset()));
   } else if (std::string waits = WhatAttemptsWaitFor(

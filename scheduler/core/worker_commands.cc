@@ -29,9 +29,8 @@ absl::Status CheckMessage(const v1::SynchronizeRequest& request) {
     return Annotate(name.status(), "worker");
   }
   if (request.incarnation() < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("incarnation: must be 1 or more, got ",
-                     request.incarnation(), "."));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "incarnation: must be 1 or more, got ", request.incarnation(), "."));
   }
   absl::btree_set<std::string> slots;
   for (const v1::Slot& slot : request.slots()) {
@@ -124,14 +123,12 @@ void TakeStatus(const State& state, const Run& run,
   // Ends the attempt because the agent or trainer contradicts the record.
   const auto fail = [&](const absl::Status& why) {
     outcome.refusals.push_back({status.run(), status.attempt(), why});
-    EndAttempt(
-        state, run, v1::Attempt::FAILED,
-        MakeFailure(v1::Failure::INTERNAL, std::string(why.message())),
-        newly_recorded, outcome.events);
+    EndAttempt(state, run, v1::Attempt::FAILED,
+               MakeFailure(v1::Failure::INTERNAL, std::string(why.message())),
+               newly_recorded, outcome.events);
   };
 
-  const bool shows_effective =
-      status.has_effective() && !run.effective_known;
+  const bool shows_effective = status.has_effective() && !run.effective_known;
   if (shows_effective || (status.state() == v1::Attempt::RUNNING &&
                           attempt.state() == v1::Attempt::LEASED)) {
     internal::v1::AttemptStarted& started =
@@ -196,10 +193,10 @@ void TakeStatus(const State& state, const Run& run,
                         newly_recorded, outcome.events);
     }
     case v1::Attempt::SUCCEEDED:
-      return fail(absl::FailedPreconditionError(absl::StrCat(
-          status.run(), ": attempt ", status.attempt(),
-          " ended SUCCEEDED without a report of epoch ", recorded + 1, " to ",
-          attempt.until_epoch(), ".")));
+      return fail(absl::FailedPreconditionError(
+          absl::StrCat(status.run(), ": attempt ", status.attempt(),
+                       " ended SUCCEEDED without a report of epoch ",
+                       recorded + 1, " to ", attempt.until_epoch(), ".")));
     default:
       break;
   }
@@ -215,12 +212,11 @@ void RefuseStale(const Run* run, const v1::AttemptStatus& status,
     absl::Status refused;
     if (epoch > recorded) {
       HS_REACHED("report_of_a_lost_attempt");
-      refused = absl::AbortedError(absl::StrCat(
-          status.run(), ": attempt ", status.attempt(),
-          " is no longer the worker's. The report for epoch ", epoch,
-          " was not recorded. Stop this trainer."));
-    } else if (epoch >= 0 &&
-               run->epochs[epoch].attempt() == status.attempt()) {
+      refused = absl::AbortedError(
+          absl::StrCat(status.run(), ": attempt ", status.attempt(),
+                       " is no longer the worker's. The report for epoch ",
+                       epoch, " was not recorded. Stop this trainer."));
+    } else if (epoch >= 0 && run->epochs[epoch].attempt() == status.attempt()) {
       refused = CompareWithRecord(*run, status.attempt(), report);
     }
     if (!refused.ok()) {
@@ -266,10 +262,10 @@ absl::StatusOr<Outcome> Decide(const State& state, const Synchronize& command) {
   HS_RETURN_IF_ERROR(CheckMessage(request));
   const Worker* worker = state.fleet.Find(request.worker());
   if (worker != nullptr && request.incarnation() < worker->incarnation) {
-    return absl::AbortedError(absl::StrCat(
-        request.worker(), ": incarnation ", request.incarnation(),
-        " was replaced by ", worker->incarnation,
-        ". Another agent uses this name; end this one."));
+    return absl::AbortedError(
+        absl::StrCat(request.worker(), ": incarnation ", request.incarnation(),
+                     " was replaced by ", worker->incarnation,
+                     ". Another agent uses this name; end this one."));
   }
   Outcome outcome;
   outcome.name = request.worker();
@@ -281,9 +277,9 @@ absl::StatusOr<Outcome> Decide(const State& state, const Synchronize& command) {
       const Run& run = *state.FindRun(name);
       bool listed = false;
       for (const v1::AttemptStatus& status : request.attempts()) {
-        listed = listed || (status.run() == name.ToString() &&
-                            run.IsHeldBy(worker->name, status.attempt(),
-                                         status.token()));
+        listed = listed ||
+                 (status.run() == name.ToString() &&
+                  run.IsHeldBy(worker->name, status.attempt(), status.token()));
       }
       if (!listed) {
         EndAttempt(state, run, v1::Attempt::LOST, {}, false, outcome.events);
@@ -298,8 +294,8 @@ absl::StatusOr<Outcome> Decide(const State& state, const Synchronize& command) {
     *seen.mutable_slots() = request.slots();
     *seen.mutable_datasets() = request.datasets();
   }
-  const bool same = worker != nullptr &&
-                    worker->incarnation == request.incarnation();
+  const bool same =
+      worker != nullptr && worker->incarnation == request.incarnation();
   const bool gone = same && worker->gone;
   const bool leaving = same && worker->leaving;
   if (gone || (request.draining() && !leaving)) {
@@ -315,8 +311,8 @@ absl::StatusOr<Outcome> Decide(const State& state, const Synchronize& command) {
   absl::btree_set<std::string> listed;
   for (const v1::AttemptStatus& status : request.attempts()) {
     const Run* run = FindRun(state, status.run());
-    if (run == nullptr || !run->IsHeldBy(request.worker(), status.attempt(),
-                                         status.token())) {
+    if (run == nullptr ||
+        !run->IsHeldBy(request.worker(), status.attempt(), status.token())) {
       RefuseStale(run, status, outcome);
     } else if (listed.insert(status.run()).second) {
       TakeStatus(state, *run, status, outcome);

@@ -36,8 +36,8 @@ Done AcknowledgementOf(const State& state, const std::string& worker,
   done.acknowledgement.set_through_epoch(-1);
   const absl::StatusOr<RunName> name = RunName::Parse(status.run());
   const Run* run = name.ok() ? state.FindRun(*name) : nullptr;
-  const bool held = run != nullptr && run->IsHeldBy(worker, status.attempt(),
-                                                    status.token());
+  const bool held =
+      run != nullptr && run->IsHeldBy(worker, status.attempt(), status.token());
   if (!held) {
     done.done = true;
     done.acknowledgement.set_ended(true);
@@ -77,8 +77,8 @@ absl::StatusOr<v1::ListWorkersResponse> Scheduler::ListWorkers(
   }
   const auto& workers = state_->fleet.workers();
   v1::ListWorkersResponse response;
-  for (auto it = workers.upper_bound(request.page_token());
-       it != workers.end(); ++it) {
+  for (auto it = workers.upper_bound(request.page_token()); it != workers.end();
+       ++it) {
     if (response.workers_size() == size) {
       response.set_next_page_token(std::prev(it)->first);
       break;
@@ -125,8 +125,7 @@ int64_t Scheduler::WorkerVersion(absl::string_view name) const {
   return worker == nullptr ? 0 : worker->version;
 }
 
-std::vector<std::string> Scheduler::WorkersChangedSince(
-    int64_t version) const {
+std::vector<std::string> Scheduler::WorkersChangedSince(int64_t version) const {
   return state_->fleet.ChangedSince(version);
 }
 

@@ -29,17 +29,16 @@ std::vector<int64_t> RungEpochs(const AshaOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Asha>> Asha::Create(
-    const AshaOptions& options) {
+absl::StatusOr<std::unique_ptr<Asha>> Asha::Create(const AshaOptions& options) {
   if (options.trial_count < 1 || options.trial_count > 1'000'000) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "trial_count: must be from 1 to 1,000,000, got ", options.trial_count,
-        "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("trial_count: must be from 1 to 1,000,000, got ",
+                     options.trial_count, "."));
   }
   if (options.min_epochs < 1 || options.min_epochs > options.max_epochs) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "min_epochs: must be from 1 to training.epochs, which is ",
-        options.max_epochs, ", got ", options.min_epochs, "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("min_epochs: must be from 1 to training.epochs, which is ",
+                     options.max_epochs, ", got ", options.min_epochs, "."));
   }
   if (options.reduction < 2 || options.reduction > 100) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -72,8 +71,7 @@ void Asha::Observe(const TrialEvent& event) {
       trial.rank = Rank::Of(event.loss, event.trial);
       --rung.on_the_way;
       rung.results.Insert(trial.rank);
-      trial.paused =
-          trial.rung + 1 < rungs_.size() && !trial.rank.non_finite;
+      trial.paused = trial.rung + 1 < rungs_.size() && !trial.rank.non_finite;
       if (trial.paused) rung.waiting.Insert(trial.rank);
       break;
     case TrialEvent::Kind::kPromoted:
@@ -114,10 +112,10 @@ std::optional<Decision> Asha::Next() const {
                  rung.results.size(), StillExpected(index));
     const int64_t until = rung_epochs_[index + 1];
     decision.record.set_until_epoch(until);
-    decision.record.set_text(absl::StrCat(
-        "Promoted from epoch ", rung_epochs_[index], " to epoch ", until,
-        ": place ", place, " of ", rung.results.size(), " there, and ",
-        ShareText(rung.results.size()), "."));
+    decision.record.set_text(
+        absl::StrCat("Promoted from epoch ", rung_epochs_[index], " to epoch ",
+                     until, ": place ", place, " of ", rung.results.size(),
+                     " there, and ", ShareText(rung.results.size()), "."));
     return decision;
   }
   const int64_t started = static_cast<int64_t>(trials_.size());
@@ -142,18 +140,18 @@ Decision Asha::Reach(int64_t trial, double loss) const {
   const int64_t size = rung.results.size() + 1;  // With this one.
   const int64_t still_expected = StillExpected(index) - 1;
   const bool last = index + 1 == rungs_.size();
-  Decision decision = Describe(
-      last ? v1::TrialDecision::COMPLETED : v1::TrialDecision::PAUSED, trial,
-      index, place, size, still_expected);
+  Decision decision =
+      Describe(last ? v1::TrialDecision::COMPLETED : v1::TrialDecision::PAUSED,
+               trial, index, place, size, still_expected);
   if (last) {
-    decision.record.set_text(
-        absl::StrCat("Completed: reached the last epoch, ", rung_epochs_[index],
-                     ", with place ", place, " of ", size, " so far."));
+    decision.record.set_text(absl::StrCat("Completed: reached the last epoch, ",
+                                          rung_epochs_[index], ", with place ",
+                                          place, " of ", size, " so far."));
   } else {
-    decision.record.set_text(absl::StrCat(
-        "Paused at epoch ", rung_epochs_[index], " with place ", place, " of ",
-        size, " there; ", ShareText(size), ", and ", still_expected,
-        " more can arrive."));
+    decision.record.set_text(
+        absl::StrCat("Paused at epoch ", rung_epochs_[index], " with place ",
+                     place, " of ", size, " there; ", ShareText(size), ", and ",
+                     still_expected, " more can arrive."));
   }
   return decision;
 }
@@ -167,14 +165,14 @@ std::optional<Decision> Asha::Stop() const {
     const int64_t place = rung.results.PlaceOf(worst);
     const int64_t size = rung.results.size();
     const int64_t still_expected = StillExpected(index);
-    Decision decision = Describe(v1::TrialDecision::STOPPED, worst.trial,
-                                 index, place, size, still_expected);
+    Decision decision = Describe(v1::TrialDecision::STOPPED, worst.trial, index,
+                                 place, size, still_expected);
     decision.record.set_text(absl::StrCat(
         "Stopped at epoch ", rung_epochs_[index], ": place ", place, " of ",
         size, " there, ",
-        still_expected == 0 ? "no more can arrive"
-                            : absl::StrCat("at most ", still_expected,
-                                           " more can arrive"),
+        still_expected == 0
+            ? "no more can arrive"
+            : absl::StrCat("at most ", still_expected, " more can arrive"),
         ", and of ", size + still_expected, " ",
         ShareText(size + still_expected), "."));
     return decision;
@@ -187,8 +185,7 @@ bool Asha::IsPromotable(int64_t trial) const {
   if (!state.paused) return false;
   const Rung& rung = rungs_[state.rung];
   return rung.results.PlaceOf(state.rank) <=
-         (rung.results.size() + StillExpected(state.rung)) /
-             options_.reduction;
+         (rung.results.size() + StillExpected(state.rung)) / options_.reduction;
 }
 
 size_t Asha::RungAt(int64_t epochs) const {
@@ -224,8 +221,9 @@ std::string Asha::ShareText(int64_t results) const {
   const int64_t share = results / options_.reduction;
   return share == 0
              ? absl::StrCat("none trains on (one in ", options_.reduction, ")")
-             : absl::StrCat("the best ", share, share == 1 ? " trains" : " train",
-                            " on (one in ", options_.reduction, ")");
+             : absl::StrCat("the best ", share,
+                            share == 1 ? " trains" : " train", " on (one in ",
+                            options_.reduction, ")");
 }
 
 Decision Asha::Describe(v1::TrialDecision::Kind kind, int64_t trial,

@@ -67,8 +67,8 @@ class Asha final : public SearchMethod {
 
  private:
   struct Rung {
-    RankedSet results;      // All that count here.
-    RankedSet waiting;      // Those of them that are paused here.
+    RankedSet results;       // All that count here.
+    RankedSet waiting;       // Those of them that are paused here.
     int64_t on_the_way = 0;  // Trials that train towards it.
   };
   struct TrialState {

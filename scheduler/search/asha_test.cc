@@ -23,10 +23,8 @@ std::unique_ptr<SearchMethod> MakeAsha() {
   return *Asha::Create({.trial_count = 24, .max_epochs = 9, .reduction = 3});
 }
 std::unique_ptr<SearchMethod> MakeAshaWithOneRung() {
-  return *Asha::Create({.trial_count = 24,
-                        .min_epochs = 9,
-                        .max_epochs = 9,
-                        .reduction = 2});
+  return *Asha::Create(
+      {.trial_count = 24, .min_epochs = 9, .max_epochs = 9, .reduction = 2});
 }
 INSTANTIATE_TEST_SUITE_P(Asha, SearchMethodContract,
                          testing::Values(&MakeAsha, &MakeAshaWithOneRung));
@@ -34,27 +32,23 @@ INSTANTIATE_TEST_SUITE_P(Asha, SearchMethodContract,
 // Feeds facts in, as a study would.
 class AshaTest : public testing::Test {
  protected:
-  void Make(const AshaOptions& options) {
-    asha_ = *Asha::Create(options);
-  }
+  void Make(const AshaOptions& options) { asha_ = *Asha::Create(options); }
   void Start(int64_t trial) {
     asha_->Observe({.kind = TrialEvent::Kind::kStarted,
                     .trial = trial,
                     .epochs = asha_->rung_epochs().front()});
   }
   void Reach(int64_t trial, double loss) {
-    asha_->Observe({.kind = TrialEvent::Kind::kReached,
-                    .trial = trial,
-                    .loss = loss});
+    asha_->Observe(
+        {.kind = TrialEvent::Kind::kReached, .trial = trial, .loss = loss});
   }
   void StartAndReach(int64_t trial, double loss) {
     Start(trial);
     Reach(trial, loss);
   }
   void Promote(int64_t trial, int64_t until) {
-    asha_->Observe({.kind = TrialEvent::Kind::kPromoted,
-                    .trial = trial,
-                    .epochs = until});
+    asha_->Observe(
+        {.kind = TrialEvent::Kind::kPromoted, .trial = trial, .epochs = until});
   }
   void Tell(TrialEvent::Kind kind, int64_t trial) {
     asha_->Observe({.kind = kind, .trial = trial});
@@ -64,8 +58,7 @@ class AshaTest : public testing::Test {
   int64_t NextPromotion() const {
     const std::optional<Decision> next = asha_->Next();
     if (!next.has_value()) return -1;
-    return next->record.kind() == v1::TrialDecision::PROMOTED ? next->trial
-                                                              : 0;
+    return next->record.kind() == v1::TrialDecision::PROMOTED ? next->trial : 0;
   }
 
   std::unique_ptr<Asha> asha_;
@@ -93,9 +86,8 @@ TEST_F(AshaTest, RefusesOptionsOutsideTheirRange) {
   EXPECT_THAT(
       Asha::Create({.trial_count = 9, .min_epochs = 10, .max_epochs = 9}),
       StatusIs(absl::StatusCode::kInvalidArgument, "min_epochs"));
-  EXPECT_THAT(
-      Asha::Create({.trial_count = 9, .max_epochs = 9, .reduction = 1}),
-      StatusIs(absl::StatusCode::kInvalidArgument, "reduction"));
+  EXPECT_THAT(Asha::Create({.trial_count = 9, .max_epochs = 9, .reduction = 1}),
+              StatusIs(absl::StatusCode::kInvalidArgument, "reduction"));
 }
 
 TEST_F(AshaTest, PromotesTheBestOfEveryThree) {
@@ -229,8 +221,7 @@ TEST_F(AshaTest, NeverStopsATrialThatWouldHaveBeenPromoted) {
           training.size() < 4 ? asha_->Next() : std::nullopt;
       if (next.has_value()) {
         ASSERT_FALSE(stopped.contains(next->trial));
-        const bool started =
-            next->record.kind() == v1::TrialDecision::STARTED;
+        const bool started = next->record.kind() == v1::TrialDecision::STARTED;
         rung[next->trial] = started ? 0 : rung[next->trial] + 1;
         asha_->Observe({.kind = started ? TrialEvent::Kind::kStarted
                                         : TrialEvent::Kind::kPromoted,

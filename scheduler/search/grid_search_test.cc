@@ -20,7 +20,9 @@ Space SpaceOf(const std::string& parameters) {
            dataset { mnist { validation_examples: 5000 } }
            epochs: 9 batch_size: 60
            optimizer { sgd { learning_rate: 0.1 } } }
-         search { )" + parameters + " }", &study));
+         search { )" +
+          parameters + " }",
+      &study));
   FillDefaults(*study.mutable_training());
   return *Space::Create(study.search().parameters(), study.training());
 }
@@ -66,7 +68,8 @@ TEST(GridSearchTest, VariesTheLastParameterFastest) {
 TEST(GridSearchTest, RefusesARange) {
   EXPECT_THAT(
       GridSearch::Create(SpaceOf(R"(parameters {
-        path: "batch_size" integer { min: 1 max: 9 } })"), 9),
+        path: "batch_size" integer { min: 1 max: 9 } })"),
+                         9),
       StatusIs(absl::StatusCode::kInvalidArgument,
                "parameters[0] \"batch_size\": grid search takes lists"));
 }

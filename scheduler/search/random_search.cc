@@ -55,10 +55,9 @@ std::optional<Decision> FullLength::Next() const {
   decision.record.set_kind(v1::TrialDecision::STARTED);
   decision.record.set_until_epoch(rung_epochs_.front());
   decision.record.set_rule_version(rule_version_);
-  decision.record.set_text(absl::StrCat("Started as number ", started_ + 1,
-                                        " of ", trial_count_, ", to epoch ",
-                                        rung_epochs_.front(),
-                                        ": a slot was free."));
+  decision.record.set_text(
+      absl::StrCat("Started as number ", started_ + 1, " of ", trial_count_,
+                   ", to epoch ", rung_epochs_.front(), ": a slot was free."));
   return decision;
 }
 
@@ -73,9 +72,9 @@ Decision FullLength::Reach(int64_t trial, double loss) const {
   decision.record.set_rung_size(size);
   decision.record.set_still_expected(trial_count_ - withdrawn_ - size);
   decision.record.set_rule_version(rule_version_);
-  decision.record.set_text(
-      absl::StrCat("Completed: reached the last epoch, ", rung_epochs_.front(),
-                   ", with place ", place, " of ", size, " so far."));
+  decision.record.set_text(absl::StrCat("Completed: reached the last epoch, ",
+                                        rung_epochs_.front(), ", with place ",
+                                        place, " of ", size, " so far."));
   return decision;
 }
 

@@ -16,8 +16,7 @@ namespace {
 // A method's errors begin with a field's name; this makes it a path.
 template <typename Method>
 absl::StatusOr<std::unique_ptr<SearchMethod>> Below(
-    absl::string_view field,
-    absl::StatusOr<std::unique_ptr<Method>> method) {
+    absl::string_view field, absl::StatusOr<std::unique_ptr<Method>> method) {
   if (!method.ok()) {
     return absl::Status(method.status().code(),
                         absl::StrCat(field, ".", method.status().message()));

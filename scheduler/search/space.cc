@@ -52,8 +52,8 @@ absl::Status CheckRange(const v1::DoubleRange& range) {
   if (!std::isfinite(range.min()) || !std::isfinite(range.max()) ||
       !(range.min() < range.max())) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "min must be below max, both finite, got min ",
-        DoubleText(range.min()), " and max ", DoubleText(range.max()), "."));
+        "min must be below max, both finite, got min ", DoubleText(range.min()),
+        " and max ", DoubleText(range.max()), "."));
   }
   return CheckScale(range.scale(), range.min());
 }
@@ -76,9 +76,8 @@ absl::Status CheckRange(const v1::IntegerRange& range) {
 
 absl::Status WrongType(const SpecPath& path, absl::string_view domain,
                        absl::string_view fits) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(domain, " does not fit, it is ", path.TypeText(), ". Use ",
-                   fits, "."));
+  return absl::InvalidArgumentError(absl::StrCat(
+      domain, " does not fit, it is ", path.TypeText(), ". Use ", fits, "."));
 }
 
 absl::string_view FittingDomains(SpecPath::Type type) {
@@ -98,9 +97,8 @@ absl::StatusOr<Space> Space::Create(
     const google::protobuf::RepeatedPtrField<v1::Parameter>& parameters,
     const v1::TrainingSpec& base) {
   if (parameters.empty() || parameters.size() > 50) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("parameters: there must be 1 to 50, got ",
-                     parameters.size(), "."));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "parameters: there must be 1 to 50, got ", parameters.size(), "."));
   }
   Space space;
   space.base_ = base;
@@ -115,8 +113,8 @@ absl::StatusOr<Space> Space::Create(
     for (int j = 0; j < i; ++j) {
       const std::string& other = parameters[j].path();
       if (parameter.path() == other) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            where, ": parameters[", j, "] has the same path."));
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, ": parameters[", j, "] has the same path."));
       }
       if (absl::StartsWith(parameter.path(), other + ".") ||
           absl::StartsWith(other, parameter.path() + ".")) {
@@ -237,10 +235,10 @@ absl::StatusOr<int64_t> Space::CountCombinations() const {
     const v1::Parameter& parameter = dimensions_[i].parameter;
     const int64_t count = ValueCount(parameter);
     if (count == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          Where(static_cast<int>(i), parameter),
-          ": grid search takes lists and choices, not ranges. Use "
-          "double_list, integer_list or choice."));
+      return absl::InvalidArgumentError(
+          absl::StrCat(Where(static_cast<int>(i), parameter),
+                       ": grid search takes lists and choices, not ranges. Use "
+                       "double_list, integer_list or choice."));
     }
     combinations *= count;
     if (combinations > kCombinationsMax) {
@@ -288,8 +286,7 @@ void Space::SetListed(const Dimension& dimension, int64_t index,
   } else if (parameter.has_integer_list()) {
     dimension.path.SetInteger(training, parameter.integer_list().values(i));
   } else {
-    HS_CHECK_OK(
-        dimension.path.SetJson(training, parameter.choice().values(i)));
+    HS_CHECK_OK(dimension.path.SetJson(training, parameter.choice().values(i)));
   }
 }
 

@@ -26,15 +26,17 @@ absl::StatusOr<Space> SpaceOf(const std::string& parameters) {
            dataset { mnist { validation_examples: 5000 } }
            epochs: 9 batch_size: 60
            optimizer { adam { learning_rate: 0.0012 } } }
-         search { )" + parameters + " }", &study))
+         search { )" +
+          parameters + " }",
+      &study))
       << parameters;
   FillDefaults(*study.mutable_training());
   return Space::Create(study.search().parameters(), study.training());
 }
 
-// Philox4x32-10 with counter (0, 3, 7, 0) and key (2024, 0), its first two words
-// as 53 bits of [0, 1), and those through the mappings: worked out apart from
-// this code.
+// Philox4x32-10 with counter (0, 3, 7, 0) and key (2024, 0), its first two
+// words as 53 bits of [0, 1), and those through the mappings: worked out apart
+// from this code.
 TEST(SpaceTest, MapsTheKnownDraw) {
   const auto words = Philox4x32({0, 3, 7, 0}, {2024, 0});
   const double u = UnitInterval((uint64_t{words[0]} << 32) | words[1]);
@@ -136,8 +138,8 @@ class SpaceRefusals : public testing::TestWithParam<Refusal> {};
 
 TEST_P(SpaceRefusals, NamesParameterAndReason) {
   const absl::Status status = SpaceOf(GetParam().parameters).status();
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
-                               GetParam().says));
+  EXPECT_THAT(status,
+              StatusIs(absl::StatusCode::kInvalidArgument, GetParam().says));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -186,8 +188,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "parameters { path: 'batch_size' "
                 "integer_list { values: [60, 0] } }",
                 "values[1]: batch_size: must be from 1 to 65536, got 0"},
-        Refusal{"NoValues",
-                "parameters { path: 'batch_size' integer_list {} }",
+        Refusal{"NoValues", "parameters { path: 'batch_size' integer_list {} }",
                 "1 to 1,000, got 0"},
         Refusal{"ValueTwice",
                 "parameters { path: 'batch_size' "

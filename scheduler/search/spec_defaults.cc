@@ -14,8 +14,7 @@ namespace headstart::scheduler {
 namespace {
 
 std::string Below(absl::string_view prefix, absl::string_view field) {
-  return prefix.empty() ? std::string(field)
-                        : absl::StrCat(prefix, ".", field);
+  return prefix.empty() ? std::string(field) : absl::StrCat(prefix, ".", field);
 }
 
 absl::Status Wrong(absl::string_view prefix, absl::string_view field,
@@ -33,25 +32,23 @@ absl::Status Missing(absl::string_view prefix, absl::string_view field,
 absl::Status CheckInteger(absl::string_view prefix, absl::string_view field,
                           int64_t value, int64_t min, int64_t max) {
   if (value >= min && value <= max) return absl::OkStatus();
-  return Wrong(prefix, field,
-               absl::StrCat("must be from ", min, " to ", max, ", got ", value,
-                            "."));
+  return Wrong(
+      prefix, field,
+      absl::StrCat("must be from ", min, " to ", max, ", got ", value, "."));
 }
 
 absl::Status CheckAboveZero(absl::string_view prefix, absl::string_view field,
                             double value) {
   if (value > 0 && std::isfinite(value)) return absl::OkStatus();
-  return Wrong(
-      prefix, field,
-      absl::StrCat("must be above 0, got ", DoubleText(value), "."));
+  return Wrong(prefix, field,
+               absl::StrCat("must be above 0, got ", DoubleText(value), "."));
 }
 
 absl::Status CheckZeroOrMore(absl::string_view prefix, absl::string_view field,
                              double value) {
   if (value >= 0 && std::isfinite(value)) return absl::OkStatus();
-  return Wrong(
-      prefix, field,
-      absl::StrCat("must be 0 or more, got ", DoubleText(value), "."));
+  return Wrong(prefix, field,
+               absl::StrCat("must be 0 or more, got ", DoubleText(value), "."));
 }
 
 absl::Status CheckBelowOne(absl::string_view prefix, absl::string_view field,
@@ -275,8 +272,7 @@ absl::Status CheckFields(const v1::TrainingSpec& spec,
                    "lenet_300_100, small_cnn and cifar_resnet18");
   }
   HS_RETURN_IF_ERROR(CheckDataset(spec, prefix));
-  HS_RETURN_IF_ERROR(
-      CheckInteger(prefix, "epochs", spec.epochs(), 1, 100'000));
+  HS_RETURN_IF_ERROR(CheckInteger(prefix, "epochs", spec.epochs(), 1, 100'000));
   HS_RETURN_IF_ERROR(
       CheckInteger(prefix, "batch_size", spec.batch_size(), 1, 65'536));
   HS_RETURN_IF_ERROR(CheckOptimizer(spec.optimizer(), prefix));
@@ -309,8 +305,10 @@ absl::Status CheckRules(const v1::TrainingSpec& spec,
       spec.evaluate() != v1::TEST_EVERY_EPOCH) {
     return Wrong(prefix, "evaluate",
                  absl::StrCat("must be TEST_EVERY_EPOCH when dataset.",
-                              DatasetName(spec), ".validation_examples is 0, "
-                              "got ", v1::Evaluate_Name(spec.evaluate()),
+                              DatasetName(spec),
+                              ".validation_examples is 0, "
+                              "got ",
+                              v1::Evaluate_Name(spec.evaluate()),
                               ". Otherwise no epoch would be measured."));
   }
   return absl::OkStatus();

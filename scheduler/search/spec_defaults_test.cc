@@ -44,7 +44,8 @@ TEST(SpecDefaultsTest, FillsWhatTheProtoPromises) {
     schedule { cosine { step: PER_EPOCH period_epochs: 9
                         final_learning_rate: 0 } }
     initializer { kaiming_normal { mode: FAN_IN } }
-    evaluate: TEST_LAST_EPOCH)", &expected));
+    evaluate: TEST_LAST_EPOCH)",
+                                                         &expected));
   expected.mutable_initializer()->mutable_kaiming_normal()->set_gain(
       std::sqrt(2.0));
   EXPECT_EQ(spec.DebugString(), expected.DebugString());
@@ -54,8 +55,7 @@ TEST(SpecDefaultsTest, CompletesOnce) {
   const v1::TrainingSpec once = *CompleteSpec(SpecOf(""), "training");
   EXPECT_TRUE(once.schedule().has_constant());
   EXPECT_TRUE(once.initializer().has_framework_default());
-  EXPECT_EQ(CompleteSpec(once, "training")->DebugString(),
-            once.DebugString());
+  EXPECT_EQ(CompleteSpec(once, "training")->DebugString(), once.DebugString());
 }
 
 TEST(SpecDefaultsTest, FillsSgd) {

@@ -82,8 +82,7 @@ int64_t ModelBytes(const v1::TrainingSpec& training) {
     case v1::Model::kCifarResnet18:
       // 11,173,962 parameters with 3 channels: 64 3x3 kernels a channel in the
       // stem. 20 batch norms over 4,800 channels, two statistics each.
-      return (11'173'962 + (facts.channels - 3) * 64 * 9 + 2 * 4'800) *
-                 kFloat +
+      return (11'173'962 + (facts.channels - 3) * 64 * 9 + 2 * 4'800) * kFloat +
              20 * kCounter;
     case v1::Model::KIND_NOT_SET:
       break;

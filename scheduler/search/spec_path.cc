@@ -50,9 +50,8 @@ std::string Json(const Message& message) {
 }
 
 absl::Status DoesNotFit(const Value& value, absl::string_view allowed) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(Json(value), " does not fit; the field takes ", allowed,
-                   "."));
+  return absl::InvalidArgumentError(absl::StrCat(
+      Json(value), " does not fit; the field takes ", allowed, "."));
 }
 
 }  // namespace
@@ -69,11 +68,11 @@ absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view path,
     const FieldDescriptor* field = type.FindFieldByName(names[i]);
     if (field == nullptr) {
       const std::string where = walked.empty() ? "training" : walked;
-      return absl::InvalidArgumentError(absl::StrCat(
-          "\"", path, "\" names no field: ", where,
-          type.field_count() == 0
-              ? " has no fields."
-              : absl::StrCat(" has ", FieldNames(type), ".")));
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", path, "\" names no field: ", where,
+                       type.field_count() == 0
+                           ? " has no fields."
+                           : absl::StrCat(" has ", FieldNames(type), ".")));
     }
     const OneofDescriptor* oneof = field->real_containing_oneof();
     if (oneof != nullptr) {
@@ -103,7 +102,8 @@ absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view path,
   if (found.field_->is_repeated() ||
       found.field_->type() == FieldDescriptor::TYPE_STRING) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "\"", path, "\" cannot be searched; numbers, bools, enums and "
+        "\"", path,
+        "\" cannot be searched; numbers, bools, enums and "
         "messages can. Search the message around it with a choice."));
   }
   return found;

@@ -82,12 +82,11 @@ Metrics::Metrics(Telemetry& telemetry)
            {"code", absl::AsciiStrToLower(absl::StatusCodeToString(code))}});
     }
   }
-  callbacks_.push_back(
-      telemetry.AddGaugeCallback("headstart_studies", "Studies in each state.",
-                                 Reader(&Gauges::studies)));
   callbacks_.push_back(telemetry.AddGaugeCallback(
-      "headstart_trainings", "Trainings in each state.",
-      Reader(&Gauges::trainings)));
+      "headstart_studies", "Studies in each state.", Reader(&Gauges::studies)));
+  callbacks_.push_back(telemetry.AddGaugeCallback("headstart_trainings",
+                                                  "Trainings in each state.",
+                                                  Reader(&Gauges::trainings)));
   callbacks_.push_back(telemetry.AddGaugeCallback(
       "headstart_training_runs", "Runs of trainings in each state.",
       Reader(&Gauges::training_runs)));

@@ -37,10 +37,9 @@ TEST_F(TrainingServiceTest, CancelsDeletesAndValidatesTrainings) {
   EXPECT_EQ(cancelled.state(), v1::Training::CANCELLED);
   ASSERT_OK(Call(*training_, &v1::TrainingService::Stub::DeleteTraining,
                  Named<v1::DeleteTrainingRequest>("trainings/1")));
-  EXPECT_THAT(
-      CreateTraining("studies/1/winner/epochs/1", "id").status(),
-      StatusIs(absl::StatusCode::kAborted,
-               "trainings/1, made by this request_id, was deleted"));
+  EXPECT_THAT(CreateTraining("studies/1/winner/epochs/1", "id").status(),
+              StatusIs(absl::StatusCode::kAborted,
+                       "trainings/1, made by this request_id, was deleted"));
   storage_.fake.AwaitStatements("trainings/1", 1);
   EXPECT_OK(Call(*tuning_, &v1::TuningService::Stub::DeleteStudy,
                  Named<v1::DeleteStudyRequest>(name)));
@@ -53,8 +52,8 @@ TEST_F(TrainingServiceTest, AnswersWithALongTrainingInOneMessage) {
   *training.mutable_training() = RandomStudy(1, 200).training();
   for (int seed = 1; seed <= 200; ++seed) training.add_seeds(seed);
   request.set_request_id(NewId());
-  ASSERT_OK(Call(*training_, &v1::TrainingService::Stub::CreateTraining,
-                 request));
+  ASSERT_OK(
+      Call(*training_, &v1::TrainingService::Stub::CreateTraining, request));
   FakeAgent agent = MakeAgent("workers/a", 100);
   for (int turn = 0; turn < 2; ++turn) {
     ASSERT_OK(agent.Synchronize());
@@ -67,10 +66,9 @@ TEST_F(TrainingServiceTest, AnswersWithALongTrainingInOneMessage) {
       absl::StrCat("unix:", folder_.path(), "/users.sock"),
       grpc::InsecureChannelCredentials(), arguments));
 
-  ASSERT_OK_AND_ASSIGN(
-      const v1::Training all,
-      Call(*stub, &v1::TrainingService::Stub::GetTraining,
-           Named<v1::GetTrainingRequest>("trainings/1")));
+  ASSERT_OK_AND_ASSIGN(const v1::Training all,
+                       Call(*stub, &v1::TrainingService::Stub::GetTraining,
+                            Named<v1::GetTrainingRequest>("trainings/1")));
 
   EXPECT_EQ(all.runs_size(), 200);
   EXPECT_EQ(all.runs(199).epochs_size(), 201);
