@@ -69,6 +69,13 @@ uint32_t Crc32c(absl::string_view bytes) {
   return ~ExtendCrc(~uint32_t{0}, bytes);
 }
 
+// That a file cannot be read says nothing of the bytes in it: no DataLoss.
+absl::Status ReadError(int error_number, const std::string& what) {
+  if (error_number == ENOENT) return ErrnoStatus(error_number, what);
+  return absl::InternalError(
+      absl::StrCat("reading ", what, ": ", std::strerror(error_number)));
+}
+
 // Reads up to `size` bytes; fewer at the end of the file.
 absl::StatusOr<std::string> ReadAt(int file, int64_t offset, int64_t size,
                                    const std::string& path) {
@@ -79,8 +86,7 @@ absl::StatusOr<std::string> ReadAt(int file, int64_t offset, int64_t size,
         pread(file, bytes.data() + done, size - done, offset + done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      return absl::DataLossError(absl::StrCat(path, " at ", offset + done, ": ",
-                                              std::strerror(errno)));
+      return ReadError(errno, absl::StrCat(path, " at ", offset + done));
     }
     if (count == 0) break;
     done += count;
@@ -91,13 +97,13 @@ absl::StatusOr<std::string> ReadAt(int file, int64_t offset, int64_t size,
 
 absl::StatusOr<int64_t> FileSize(int file, const std::string& path) {
   struct stat info;
-  if (fstat(file, &info) != 0) return ErrnoStatus(errno, path);
+  if (fstat(file, &info) != 0) return ReadError(errno, path);
   return info.st_size;
 }
 
 absl::StatusOr<int> OpenToRead(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return ErrnoStatus(errno, path);
+  if (file < 0) return ReadError(errno, path);
   return file;
 }
 
@@ -260,7 +266,8 @@ absl::StatusOr<int64_t> ScanRecords(
   HS_ASSIGN_OR_RETURN(const int64_t size, FileSize(file, path));
   while (offset < size) {
     const auto read = ReadRecord(file, size, path, offset);
-    if (!read.ok()) break;
+    if (absl::IsDataLoss(read.status())) break;
+    HS_RETURN_IF_ERROR(read.status());
     visit(offset, read->record.header);
     offset += read->record.bytes();
   }

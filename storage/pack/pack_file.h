@@ -65,12 +65,13 @@ struct RecordAndBlob {
 // CRC, decoding, digest.
 //   NotFound  there is no such file.
 //   DataLoss  anything else than one whole, undamaged record is there.
-//   Others    the file cannot be opened just now.
+//   Internal  the file cannot be read just now.
 absl::StatusOr<RecordAndBlob> ReadRecord(const std::string& path,
                                          int64_t offset);
 
 // Visits the whole records from `offset` on and returns where they end: at the
 // end of the file, or at the first byte that belongs to no whole record.
+//   Internal  the file cannot be read just now.
 absl::StatusOr<int64_t> ScanRecords(
     const std::string& path, int64_t offset,
     absl::FunctionRef<void(int64_t offset, const RecordHeader&)> visit);

@@ -27,6 +27,15 @@
 namespace headstart::storage {
 namespace {
 
+// Or a start would cut off, as torn, what it could not read just now.
+TEST(PackFileTest, ScanDoesNotTakeAReadErrorForTheEnd) {
+  TempDir folder;  // Reads of it fail with EISDIR.
+
+  EXPECT_THAT(
+      ScanRecords(folder.path(), 0, [](int64_t, const RecordHeader&) {}),
+      StatusIs(absl::StatusCode::kInternal, folder.path()));
+}
+
 TEST(PackFileTest, ChecksumIsCrc32c) {
   // RFC 3720, appendix B.4, and the usual check value.
   EXPECT_EQ(Crc32c(absl::Cord("123456789")), 0xe3069283u);

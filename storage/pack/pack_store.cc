@@ -26,6 +26,11 @@ int64_t RecordBytes(const BlobLocation& location) {
   return kRecordHeaderBytes + location.stored_size;
 }
 
+// Of a read: the blob is not there, not merely out of reach.
+bool IsDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PackStore>> PackStore::Open(
@@ -35,8 +40,11 @@ absl::StatusOr<std::unique_ptr<PackStore>> PackStore::Open(
                                       absl::StrCat(options.folder, "/index")));
   std::unique_ptr<PackStore> store(
       new PackStore(std::move(options), clock, std::move(index)));
-  MutexLock lock(&store->write_mu_);
-  HS_RETURN_IF_ERROR(store->Recover());
+  {
+    MutexLock lock(&store->write_mu_);
+    HS_RETURN_IF_ERROR(store->Recover());
+  }
+  store->Readmit();
   return store;
 }
 
@@ -82,15 +90,11 @@ absl::StatusOr<absl::Cord> PackStore::Get(const Digest& digest) const {
   while (true) {
     HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digest));
     if (!location.has_value()) break;
-    auto read =
-        ReadRecord(PackPath(PacksFolder(), location->pack), location->offset);
-    if (read.ok() && read->record.header.digest != digest) {
-      read = absl::DataLossError(absl::StrCat("pack ", location->pack, " at ",
-                                              location->offset,
-                                              " holds another blob."));
-    }
+    auto read = ReadBlob(digest, *location);
     if (read.ok()) return std::move(read->raw);
-    if (!absl::IsDataLoss(read.status()) && !absl::IsNotFound(read.status())) {
+    if (!IsDamage(read.status())) {
+      HS_LOG(kError, "blob cannot be read blob={} found=\"{}\"", digest,
+             read.status());
       return Annotate(read.status(), digest.ToString());
     }
     // It may just have been moved, and its old pack deleted: look again.
@@ -123,24 +127,33 @@ absl::StatusOr<std::vector<int64_t>> PackStore::Touch(
 
 absl::StatusOr<std::vector<int64_t>> PackStore::TouchStored(
     absl::Span<const Digest> digests) {
-  // First the touch, then the look: a Remove that comes between sees the touch
-  // and leaves the blob, one that came before has marked it as leaving.
-  std::vector<bool> leaving;
+  const auto look = [&](const Digest& digest) -> absl::StatusOr<int64_t> {
+    HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digest));
+    return location.has_value() ? location->raw_size : kMissing;
+  };
+  // Only what is there is touched, lest anybody's questions fill the memory.
+  std::vector<int64_t> sizes;
+  sizes.reserve(digests.size());
+  for (const Digest& digest : digests) {
+    HS_ASSIGN_OR_RETURN(sizes.emplace_back(), look(digest));
+  }
   {
     const absl::Duration now = clock_.Monotonic();
     MutexLock lock(&mu_);
-    for (const Digest& digest : digests) {
-      touched_[digest] = now;
-      leaving.push_back(leaving_.contains(digest));
+    for (size_t i = 0; i < digests.size(); ++i) {
+      if (sizes[i] == kMissing) continue;
+      if (leaving_.contains(digests[i])) {
+        sizes[i] = kMissing;
+      } else {
+        touched_[digests[i]] = now;
+      }
     }
   }
-  std::vector<int64_t> sizes;
-  sizes.reserve(digests.size());
+  // After the touch once more: a Remove that comes from now on sees the touch
+  // and leaves the blob, but one may have come before it.
   for (size_t i = 0; i < digests.size(); ++i) {
-    sizes.push_back(kMissing);
-    if (leaving[i]) continue;
-    HS_ASSIGN_OR_RETURN(const auto location, index_->Find(digests[i]));
-    if (location.has_value()) sizes.back() = location->raw_size;
+    if (sizes[i] == kMissing) continue;
+    HS_ASSIGN_OR_RETURN(sizes[i], look(digests[i]));
   }
   return sizes;
 }
@@ -176,6 +189,13 @@ void PackStore::WriteGroup() {
 
 absl::Status PackStore::WriteRecords(absl::Span<const Write> writes,
                                      int64_t floor) {
+  {
+    const absl::Duration now = clock_.Monotonic();
+    MutexLock lock(&mu_);
+    for (const Write& write : writes) {
+      if (write.from == nullptr) touched_[write.record->header.digest] = now;
+    }
+  }
   std::vector<Write> chosen;
   absl::flat_hash_set<Digest> seen;
   int64_t bytes = 0;
@@ -273,6 +293,16 @@ int64_t PackStore::QueuedUploads() const {
   return static_cast<int64_t>(queue_.size());
 }
 
+int64_t PackStore::QuarantinedCount() const {
+  MutexLock lock(&mu_);
+  return quarantined_count_;
+}
+
+int64_t PackStore::TouchedCount() const {
+  MutexLock lock(&mu_);
+  return static_cast<int64_t>(touched_.size());
+}
+
 absl::StatusOr<int64_t> PackStore::Remove(absl::Span<const Digest> digests,
                                           absl::Duration cutoff) {
   MutexLock write_lock(&write_mu_);
@@ -314,6 +344,7 @@ absl::StatusOr<int64_t> PackStore::Rewrite(int64_t pack) {
   int64_t live_bytes = 0;
   {
     MutexLock write_lock(&write_mu_);
+    HS_RETURN_IF_ERROR(ReadmitFrom(pack));
     if (writer_ != nullptr && writer_->pack() == pack) writer_.reset();
     MutexLock lock(&mu_);
     const auto it = packs_.find(pack);
@@ -342,7 +373,7 @@ absl::StatusOr<int64_t> PackStore::Rewrite(int64_t pack) {
       moved_bytes += RecordBytes(rest[count++].second);
     } while (count < rest.size() &&
              moved_bytes + RecordBytes(rest[count].second) <= kMoveBytesMax);
-    HS_RETURN_IF_ERROR(MoveRecords(pack, rest.first(count)));
+    HS_RETURN_IF_ERROR(MoveRecords(rest.first(count)));
     rest.remove_prefix(count);
   }
   MutexLock write_lock(&write_mu_);
@@ -355,17 +386,16 @@ absl::StatusOr<int64_t> PackStore::Rewrite(int64_t pack) {
 }
 
 absl::Status PackStore::MoveRecords(
-    int64_t pack, absl::Span<const std::pair<Digest, BlobLocation>> records) {
+    absl::Span<const std::pair<Digest, BlobLocation>> records) {
   std::vector<Record> moved;
   moved.reserve(records.size());  // `writes` points into it.
   std::vector<Write> writes;
   for (const auto& [digest, location] : records) {
-    auto read = ReadRecord(PackPath(PacksFolder(), pack), location.offset);
-    if (read.ok() && read->record.header.digest == digest) {
+    auto read = ReadBlob(digest, location);
+    if (read.ok()) {
       moved.push_back(std::move(read->record));
       writes.push_back({&moved.back(), &location});
-    } else if (read.ok() || absl::IsDataLoss(read.status()) ||
-               absl::IsNotFound(read.status())) {
+    } else if (IsDamage(read.status())) {
       Quarantine(digest, location, read.status());
     } else {
       return read.status();
@@ -396,10 +426,54 @@ void PackStore::Quarantine(const Digest& digest, const BlobLocation& location,
   HS_LOG(kError, "blob damaged, put in quarantine blob={} found=\"{}\"", digest,
          found);
   PackIndexBatch batch;
-  batch.quarantined.push_back({digest, std::string(found.message())});
+  batch.quarantined.push_back({digest, location, std::string(found.message())});
   index_->Apply(batch);
   MutexLock lock(&mu_);
   packs_[location.pack].live_bytes -= RecordBytes(location);
+  ++quarantined_count_;
+}
+
+void PackStore::Readmit() {
+  MutexLock lock(&write_mu_);
+  const absl::Status status = ReadmitFrom(std::nullopt);
+  if (!status.ok()) {
+    HS_LOG(kError, "quarantine cannot be read found=\"{}\"", status);
+  }
+}
+
+absl::Status PackStore::ReadmitFrom(std::optional<int64_t> pack) {
+  HS_ASSIGN_OR_RETURN(const std::vector<QuarantinedBlob> quarantined,
+                      index_->Quarantined());
+  absl::Status first_error;
+  for (const QuarantinedBlob& blob : quarantined) {
+    if (pack.has_value() && blob.location.pack != *pack) continue;
+    const auto read = ReadBlob(blob.digest, blob.location);
+    if (!read.ok()) {
+      if (!IsDamage(read.status())) first_error.Update(read.status());
+      continue;
+    }
+    HS_LOG(kInfo, "blob is well after all, taken out of quarantine blob={}",
+           blob.digest);
+    PackIndexBatch batch;
+    batch.stored.push_back({blob.digest, blob.location});
+    index_->Apply(batch);
+    MutexLock lock(&mu_);
+    packs_[blob.location.pack].live_bytes += RecordBytes(blob.location);
+  }
+  return first_error;
+}
+
+absl::StatusOr<RecordAndBlob> PackStore::ReadBlob(
+    const Digest& digest, const BlobLocation& location) const {
+  auto read =
+      ReadRecord(PackPath(PacksFolder(), location.pack), location.offset);
+  if (read.ok() && (read->record.header.digest != digest ||
+                    read->record.header.stored_size != location.stored_size)) {
+    return absl::DataLossError(absl::StrCat("pack ", location.pack, " at ",
+                                            location.offset,
+                                            " holds another blob."));
+  }
+  return read;
 }
 
 std::string PackStore::PacksFolder() const {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,8 +59,10 @@ struct PackUsage {
 // concurrent uploads share the two waits for the disk. A record that a crash
 // left without its index entry is found again, or cut off if torn, by Open.
 //
-// Every read checks everything. What is damaged goes into quarantine: it is
-// never served, FindMissing reports it, and a Put stores it anew.
+// Every read checks everything. What is damaged, or in a pack that is gone,
+// goes into quarantine: it is never served, FindMissing reports it, and a Put
+// stores it anew. Open, Readmit and Rewrite look again whether it is well after
+// all, as when a disk was away. A read error alone is no damage.
 //
 // Removing is for storage/retention/ only. A blob cannot be removed until a
 // grace period has passed since the last Put, FindMissing or Touch of it, or
@@ -84,6 +87,16 @@ class PackStore final : public BlobStore, public BlobInventory {
   // ResourceExhausted, naming folder and bytes, if `bytes` more would leave
   // less than the floor.
   absl::Status CheckRoom(int64_t bytes) const;
+
+  // Takes blobs out of quarantine whose bytes are right. Logs what cannot be
+  // read.
+  void Readmit();
+
+  // How many blobs were put in quarantine since Open.
+  int64_t QuarantinedCount() const;
+
+  // How many blobs it remembers a touch of.
+  int64_t TouchedCount() const;
 
   // Every stored blob, by digest, as they are when it begins.
   absl::Status ForEachBlob(
@@ -134,8 +147,8 @@ class PackStore final : public BlobStore, public BlobInventory {
   absl::Status RecoverPack(int64_t pack, int64_t indexed_end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
-  // Marks all as wanted now, and says which of them are stored and stay so for
-  // a grace period.
+  // Says which are stored, marks them as wanted now, and so they stay stored
+  // for a grace period.
   absl::StatusOr<std::vector<int64_t>> TouchStored(
       absl::Span<const Digest> digests);
 
@@ -143,7 +156,7 @@ class PackStore final : public BlobStore, public BlobInventory {
   void WriteGroup();
 
   // Appends, syncs, indexes. Skips what is stored by now, and moved records
-  // that are no longer where they were.
+  // that are no longer where they were. Marks new ones as wanted now.
   absl::Status WriteRecords(absl::Span<const Write> writes, int64_t floor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   absl::Status PrepareWriter(int64_t bytes)
@@ -152,10 +165,19 @@ class PackStore final : public BlobStore, public BlobInventory {
 
   // Rewrite's steps.
   absl::Status MoveRecords(
-      int64_t pack, absl::Span<const std::pair<Digest, BlobLocation>> records);
+      absl::Span<const std::pair<Digest, BlobLocation>> records);
   absl::Status DeletePack(int64_t pack)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
+  // The record there, if it is this blob's and undamaged; else NotFound or
+  // DataLoss, or Internal if that is not known.
+  absl::StatusOr<RecordAndBlob> ReadBlob(const Digest& digest,
+                                         const BlobLocation& location) const;
+
+  // Readmit, of those that were in `pack` if that is given. Returns the first
+  // error of what cannot be read just now.
+  absl::Status ReadmitFrom(std::optional<int64_t> pack)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   void Quarantine(const Digest& digest, const BlobLocation& location,
                   const absl::Status& found) const;
 
@@ -179,6 +201,7 @@ class PackStore final : public BlobStore, public BlobInventory {
   absl::flat_hash_map<Digest, absl::Duration> touched_ ABSL_GUARDED_BY(mu_);
   // Being taken out of the index just now; as good as gone.
   absl::flat_hash_set<Digest> leaving_ ABSL_GUARDED_BY(mu_);
+  mutable int64_t quarantined_count_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace headstart::storage

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 
 #include "absl/time/time.h"
@@ -303,6 +304,77 @@ TEST_F(PackStoreTest, RemembersQuarantineAfterARestart) {
 
   EXPECT_THAT(store_->Get(blob.digest),
               StatusIs(absl::StatusCode::kDataLoss, "checksum"));
+}
+
+TEST_F(PackStoreTest, KeepsABlobThatCannotBeReadJustNow) {
+  const Blob blob = BlobOf(NoiseOf(600, 1));
+  Put(blob);
+  std::filesystem::rename(Path(1), folder_ / "aside");
+  std::filesystem::create_directory(Path(1));  // Reads fail with EISDIR.
+
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(store_->Get(blob.digest),
+                StatusIs(absl::StatusCode::kInternal, "Is a directory"));
+  }
+  EXPECT_THAT(store_->Rewrite(1), StatusIs(absl::StatusCode::kInternal));
+
+  EXPECT_EQ(store_->QuarantinedCount(), 0);
+  EXPECT_THAT(store_->FindMissing({blob.digest}),
+              IsOkAndHolds(testing::IsEmpty()));
+  std::filesystem::remove(Path(1));
+  std::filesystem::rename(folder_ / "aside", Path(1));
+  EXPECT_THAT(store_->Get(blob.digest), IsOkAndHolds(blob.bytes));
+}
+
+// A disk that was not mounted, say.
+TEST_F(PackStoreTest, TakesAPackBackThatWasGone) {
+  const std::vector<std::function<void()>> ways = {
+      [&] { Reopen(); }, [&] { store_->Readmit(); },
+      [&] { ASSERT_OK(store_->Rewrite(store_->Packs()[0].pack)); }};
+  const Blob blob = BlobOf(NoiseOf(600, 1));
+  const Blob damaged = BlobOf(NoiseOf(600, 2));
+  Put(blob);
+  int64_t quarantined = 0;
+  for (const auto& way : ways) {
+    Put(damaged);
+    const BlobLocation location = LocationOf(damaged.digest);
+    Damage(Path(location.pack), location.offset + kRecordHeaderBytes);
+    const std::string path = Path(LocationOf(blob.digest).pack);
+    std::filesystem::rename(path, folder_ / "aside");
+    for (const Digest& digest : {blob.digest, damaged.digest}) {
+      ASSERT_THAT(store_->Get(digest), StatusIs(absl::StatusCode::kDataLoss));
+    }
+    ASSERT_THAT(store_->FindMissing({blob.digest}),
+                IsOkAndHolds(testing::SizeIs(1)));
+    quarantined = store_->QuarantinedCount();
+    std::filesystem::rename(folder_ / "aside", path);
+
+    way();
+
+    EXPECT_THAT(store_->Get(blob.digest), IsOkAndHolds(blob.bytes));
+    EXPECT_THAT(store_->Get(damaged.digest),
+                StatusIs(absl::StatusCode::kDataLoss));
+  }
+  EXPECT_EQ(quarantined, 4);  // Since it was opened again.
+  int64_t live_bytes = 0;
+  for (const PackUsage& pack : store_->Packs()) live_bytes += pack.live_bytes;
+  EXPECT_EQ(live_bytes, 600 + kRecordHeaderBytes);
+}
+
+TEST_F(PackStoreTest, RemembersTouchesOnlyOfWhatIsStoredAndOnlyAWhile) {
+  const Blob blob = BlobOf("stored");
+  Put(blob);
+  std::vector<Digest> digests = {blob.digest};
+  for (int i = 0; i < 100; ++i) {
+    digests.push_back(Digest::Of(absl::StrCat("unknown ", i)));
+  }
+
+  EXPECT_THAT(store_->FindMissing(digests), IsOkAndHolds(testing::SizeIs(100)));
+  EXPECT_EQ(store_->TouchedCount(), 1);
+
+  clock_.Advance(kGrace * 2);
+  EXPECT_THAT(store_->Remove({}, Cutoff()), IsOkAndHolds(0));
+  EXPECT_EQ(store_->TouchedCount(), 0);
 }
 
 TEST_F(PackStoreTest, ReportsAPackThatIsGoneOrShorter) {

@@ -12,7 +12,9 @@ namespace {
 
 constexpr char kBlob = 'b';        // digest -> location
 constexpr char kPack = 'p';        // number -> indexed end
-constexpr char kQuarantine = 'q';  // digest -> what was found
+constexpr char kQuarantine = 'q';  // digest -> location, what was found
+
+constexpr size_t kLocationBytes = 32;
 
 std::string Key(char kind, absl::string_view rest) {
   return absl::StrCat(absl::string_view(&kind, 1), rest);
@@ -25,7 +27,7 @@ std::string EncodeLocation(const BlobLocation& location) {
 }
 
 absl::StatusOr<BlobLocation> DecodeLocation(absl::string_view bytes) {
-  if (bytes.size() != 32) {
+  if (bytes.size() != kLocationBytes) {
     return absl::DataLossError(absl::StrCat(
         "the pack index holds a location of ", bytes.size(), " bytes."));
   }
@@ -87,7 +89,24 @@ absl::StatusOr<std::optional<BlobLocation>> RocksdbPackIndex::Find(
 
 absl::StatusOr<std::optional<std::string>> RocksdbPackIndex::FindQuarantined(
     const Digest& digest) const {
-  return Read(*db_, Key(kQuarantine, digest.bytes()));
+  HS_ASSIGN_OR_RETURN(auto value, Read(*db_, Key(kQuarantine, digest.bytes())));
+  if (value.has_value()) value->erase(0, kLocationBytes);
+  return value;
+}
+
+absl::StatusOr<std::vector<QuarantinedBlob>> RocksdbPackIndex::Quarantined()
+    const {
+  std::vector<QuarantinedBlob> blobs;
+  HS_RETURN_IF_ERROR(Visit(
+      *db_, kQuarantine, [&](absl::string_view key, absl::string_view value) {
+        HS_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(key));
+        HS_ASSIGN_OR_RETURN(const BlobLocation location,
+                            DecodeLocation(value.substr(0, kLocationBytes)));
+        blobs.push_back(
+            {digest, location, std::string(value.substr(kLocationBytes))});
+        return absl::OkStatus();
+      }));
+  return blobs;
 }
 
 absl::Status RocksdbPackIndex::ForEach(
@@ -123,9 +142,10 @@ void RocksdbPackIndex::Apply(const PackIndexBatch& batch) {
   for (const Digest& digest : batch.removed) {
     writes.Delete(Key(kBlob, digest.bytes()));
   }
-  for (const auto& [digest, found] : batch.quarantined) {
-    writes.Delete(Key(kBlob, digest.bytes()));
-    writes.Put(Key(kQuarantine, digest.bytes()), found);
+  for (const QuarantinedBlob& blob : batch.quarantined) {
+    writes.Delete(Key(kBlob, blob.digest.bytes()));
+    writes.Put(Key(kQuarantine, blob.digest.bytes()),
+               absl::StrCat(EncodeLocation(blob.location), blob.found));
   }
   for (const auto& [pack, end] : batch.pack_ends) {
     writes.Put(Key(kPack, BigEndian(pack)), BigEndian(end));

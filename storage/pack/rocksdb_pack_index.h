@@ -28,13 +28,19 @@ struct BlobLocation {
   friend bool operator==(const BlobLocation&, const BlobLocation&) = default;
 };
 
+// A blob whose record was found damaged, or whose pack was gone.
+struct QuarantinedBlob {
+  Digest digest;
+  BlobLocation location;  // Where it was; another record may be there by now.
+  std::string found;
+};
+
 // Changes that become durable together.
 struct PackIndexBatch {
   // Added or moved. Ends a quarantine.
   std::vector<std::pair<Digest, BlobLocation>> stored;
   std::vector<Digest> removed;
-  // Removed because damaged, with what was found.
-  std::vector<std::pair<Digest, std::string>> quarantined;
+  std::vector<QuarantinedBlob> quarantined;
   // Up to where the index knows a pack's records.
   std::vector<std::pair<int64_t, int64_t>> pack_ends;
   std::vector<int64_t> removed_packs;
@@ -56,6 +62,9 @@ class RocksdbPackIndex {
   // What was found damaged, if the blob is in quarantine.
   absl::StatusOr<std::optional<std::string>> FindQuarantined(
       const Digest& digest) const;
+
+  // By digest.
+  absl::StatusOr<std::vector<QuarantinedBlob>> Quarantined() const;
 
   // All blobs, by digest, as they are when it begins.
   absl::Status ForEach(

@@ -25,12 +25,12 @@ absl::StatusOr<Collected> Collector::Collect() {
         if (!catalog_.IsNeeded(digest)) unneeded.push_back(digest);
       }));
   absl::Span<const Digest> rest = unneeded;
-  while (!rest.empty()) {
+  do {  // Also if there are none: it then forgets touches of long ago.
     const absl::Span<const Digest> some = rest.subspan(0, kRemoveMax);
     HS_ASSIGN_OR_RETURN(const int64_t bytes, blobs_.Remove(some, cutoff));
     collected.died_bytes += bytes;
     rest.remove_prefix(some.size());
-  }
+  } while (!rest.empty());
   if (collected.checkpoints_forgotten > 0 || collected.died_bytes > 0) {
     HS_LOG(kInfo, "storage collected checkpoints_forgotten={} died_bytes={}",
            collected.checkpoints_forgotten, collected.died_bytes);

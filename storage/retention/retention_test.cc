@@ -143,6 +143,16 @@ TEST_F(RetentionTest, CollectsWhatHasNoReasonAfterTheGracePeriod) {
   EXPECT_EQ(Collect().died_bytes, 0);
 }
 
+TEST_F(RetentionTest, ForgetsTouchesOfLongAgoAlsoWhenNothingIsRemoved) {
+  ASSERT_OK(Commit(MakeEpoch(kRun, 0, 0)));
+  EXPECT_EQ(packs_->TouchedCount(), 2);
+  clock_.Advance(kGrace * 2);
+
+  EXPECT_EQ(Collect().died_bytes, 0);
+
+  EXPECT_EQ(packs_->TouchedCount(), 0);
+}
+
 TEST_F(RetentionTest, KeepsABlobThatAnotherCheckpointShares) {
   TestEpoch first = MakeEpoch(kRun, 0, 1);
   TestEpoch second = MakeEpoch(kRun, 1, 1);

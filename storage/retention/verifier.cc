@@ -43,10 +43,10 @@ void CheckTensors(const HeldManifest& held, const v1::Manifest& manifest,
 }  // namespace
 
 absl::StatusOr<v1::VerifyStorageResponse> Verify(
-    const RocksdbCatalog& catalog, const PackStore& packs,
-    const BlobStore& blobs,
+    const RocksdbCatalog& catalog, PackStore& packs, const BlobStore& blobs,
     absl::FunctionRef<absl::Status(const v1::VerifyStorageResponse&)>
         progress) {
+  packs.Readmit();
   v1::VerifyStorageResponse result;
   std::vector<std::pair<Digest, int64_t>> listed;
   HS_RETURN_IF_ERROR(packs.ForEachBlob(

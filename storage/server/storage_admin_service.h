@@ -15,7 +15,7 @@ namespace headstart::storage {
 class StorageAdminService final : public v1::StorageAdminService::Service {
  public:
   // `blobs` is what is read from, `packs` what is listed.
-  StorageAdminService(const RocksdbCatalog& catalog, const PackStore& packs,
+  StorageAdminService(const RocksdbCatalog& catalog, PackStore& packs,
                       const BlobStore& blobs, Collector& collector,
                       Compactor& compactor)
       : catalog_(catalog),
@@ -33,7 +33,7 @@ class StorageAdminService final : public v1::StorageAdminService::Service {
 
  private:
   const RocksdbCatalog& catalog_;
-  const PackStore& packs_;
+  PackStore& packs_;
   const BlobStore& blobs_;
   Collector& collector_;
   Compactor& compactor_;
