@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "base/log.h"
@@ -43,7 +44,13 @@ RetentionLoop::RetentionLoop(const Parts& parts, std::string folder,
           "Checkpoints that the collector forgot because nothing kept them")),
       freed_bytes_(parts.telemetry.AddCounter(
           "headstart_compactor_freed_bytes_total",
-          "Bytes that packs shrank by when they were rewritten")) {
+          "Bytes that packs shrank by when they were rewritten")),
+      quarantined_(parts.telemetry.AddCounterCallback(
+          "headstart_blobs_quarantined_total",
+          "Blobs that were found damaged, or their pack gone",
+          [&packs = parts.blobs]() -> std::vector<Sample> {
+            return {{{}, static_cast<double>(packs.QuarantinedCount())}};
+          })) {
   for (int number = v1::ReferenceReason_MIN; number <= v1::ReferenceReason_MAX;
        ++number) {
     if (number == v1::REFERENCE_REASON_UNSPECIFIED) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -21,6 +22,7 @@ namespace headstart::storage {
 //   headstart_checkpoint_bytes{reason}
 //   headstart_storage_checkpoints
 //   headstart_storage_dead_bytes, _free_bytes, _pack_bytes
+//   headstart_blobs_quarantined_total
 //   headstart_collector_last_success_timestamp_seconds
 //   headstart_collector_forgotten_checkpoints_total
 //   headstart_compactor_freed_bytes_total
@@ -65,6 +67,7 @@ class RetentionLoop {
   prometheus::Gauge& last_success_seconds_;
   prometheus::Counter& forgotten_;
   prometheus::Counter& freed_bytes_;
+  const std::unique_ptr<Telemetry::Callback> quarantined_;
 
   StopEvent stop_;
   std::thread thread_;

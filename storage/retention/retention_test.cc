@@ -390,6 +390,11 @@ TEST_F(RetentionTest, TheLoopCollectsCompactsAndShowsIt) {
   EXPECT_TRUE(has("headstart_storage_checkpoints 1"));
   EXPECT_TRUE(has("headstart_checkpoint_bytes{reason=\"best_trial\"} 8192"));
   EXPECT_TRUE(has("headstart_collector_forgotten_checkpoints_total 19"));
+  EXPECT_TRUE(has("headstart_blobs_quarantined_total 0"));
+  const Digest damaged = MakeEpoch(kRun, 19, 19).blobs[0].digest;
+  Damage(damaged);
+  EXPECT_FALSE(IsStored(damaged));
+  EXPECT_TRUE(has("headstart_blobs_quarantined_total 1"));
   // Closed packs were rewritten, the active one was left.
   EXPECT_LE(PackBytesOnDisk(), 100'000 + kPackHeaderBytes);
   loop.Stop();
