@@ -1,6 +1,7 @@
 #include "base/net/shutdown_signal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -61,6 +62,16 @@ ShutdownSignal::~ShutdownSignal() {
   thread_.join();
   close(pipe_[0]);
   close(pipe_[1]);
+}
+
+void ShutdownSignal::Wait() const {
+#ifdef HS_TSAN
+  // The sanitizer keeps a signal back until the thread that got it calls libc,
+  // which waiting in Abseil never does.
+  while (!event_.stopped()) poll(nullptr, 0, /*timeout=*/10);
+#else
+  event_.Wait();
+#endif
 }
 
 }  // namespace headstart

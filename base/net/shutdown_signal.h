@@ -25,7 +25,7 @@ class ShutdownSignal {
   StopEvent& event() { return event_; }
 
   // Waits until event() is stopped.
-  void Wait() const { event_.Wait(); }
+  void Wait() const;
 
  private:
   StopEvent event_;
