@@ -142,7 +142,7 @@ class PackStore final : public BlobStore, public BlobInventory {
 
   std::string PacksFolder() const;
 
-  // Open's steps.
+  // Open's steps; in pack_store_recovery.cc.
   absl::Status Recover() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   absl::Status RecoverPack(int64_t pack, int64_t indexed_end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
