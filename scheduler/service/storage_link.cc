@@ -214,6 +214,7 @@ absl::Status StorageLink::Send(const Statement& statement,
     for (int i = begin; i < std::min(end, horizon_count); ++i) {
       *request.add_horizons() = wanted.horizons[i];
     }
+    request.set_part(begin / kPartMax);
     request.set_more(end < std::max(reference_count, horizon_count));
 
     grpc::ClientContext context;

@@ -111,7 +111,13 @@ grpc::Status FakeStorage::SetReferences(const v1::SetReferencesRequest& request,
     }
   }
   v1::SetReferencesRequest& whole = parts_[request.owner()];
-  if (whole.generation() != request.generation()) whole.Clear();
+  if (whole.generation() != request.generation() || request.part() == 0) {
+    whole.Clear();
+    whole.set_part(-1);
+  }
+  if (request.part() != whole.part() + 1) {
+    return grpc::Status(grpc::StatusCode::ABORTED, "parts are missing");
+  }
   whole.MergeFrom(request);
   whole.set_more(request.more());
   if (request.more()) return grpc::Status::OK;

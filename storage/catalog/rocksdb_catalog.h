@@ -117,7 +117,7 @@ class RocksdbCatalog {
   // when its bytes no longer have this digest.
   absl::StatusOr<v1::Manifest> ReadManifest(const Digest& digest) const;
 
-  // Grows with every change.
+  // Grows with every change of what is held, needed or referenced.
   int64_t version() const;
 
   // For retention. Whether any manifest, or a commit in progress, needs it.
@@ -144,6 +144,7 @@ class RocksdbCatalog {
   // A desired set of which further parts are to come.
   struct PartialSet {
     int64_t generation = 0;
+    int64_t part_count = 0;  // That have come.
     std::map<std::pair<std::string, int>, v1::Reference> references;
     std::map<std::string, v1::RunHorizon> horizons;
   };

@@ -102,8 +102,18 @@ absl::Status RocksdbCatalog::JudgeReferences(
 
 absl::Status RocksdbCatalog::AddPart(const v1::SetReferencesRequest& request) {
   PartialSet& set = partial_sets_[request.owner()];
-  if (set.generation != request.generation()) set = PartialSet();
-  set.generation = request.generation();
+  if (set.generation != request.generation() || request.part() == 0) {
+    set = PartialSet{.generation = request.generation()};
+  }
+  if (request.part() != set.part_count) {
+    const int64_t part_count = set.part_count;
+    partial_sets_.erase(request.owner());
+    return absl::AbortedError(
+        absl::StrCat(request.owner(), ": part ", request.part(),
+                     " of generation ", request.generation(), " came after ",
+                     part_count, " parts; send all parts again, from part 0."));
+  }
+  ++set.part_count;
   for (const v1::Reference& reference : request.references()) {
     set.references[{reference.checkpoint(), reference.reason()}] = reference;
   }

@@ -154,6 +154,7 @@ TEST_F(RocksdbCatalogReferencesTest, TakesASetInParts) {
   AddHorizon(first, kRun, 2);
   v1::SetReferencesRequest last =
       MakeReferences("studies/1", 1, {{Name(2), v1::BEST_TRIAL}});
+  last.set_part(1);
 
   ASSERT_OK(Set(first));
   EXPECT_THAT(ReasonsOf(Name(0)), ElementsAre("studies/1 RUNNING"));
@@ -171,6 +172,33 @@ TEST_F(RocksdbCatalogReferencesTest, TakesASetInParts) {
   ASSERT_OK(Set(stale));
   ASSERT_OK(Set(MakeReferences("studies/1", 3, {{Name(2), v1::BEST_TRIAL}})));
   EXPECT_THAT(ReasonsOf(Name(1)), IsEmpty());
+}
+
+TEST_F(RocksdbCatalogReferencesTest, RefusesAPartWithoutThoseBeforeIt) {
+  for (int64_t epoch = 0; epoch <= 2; ++epoch) {
+    ASSERT_OK(Commit(MakeEpoch(kRun, epoch, epoch)));
+  }
+  std::vector<v1::SetReferencesRequest> parts;
+  for (int64_t part = 0; part <= 2; ++part) {
+    parts.push_back(
+        MakeReferences("studies/1", 1, {{Name(part), v1::BEST_TRIAL}}));
+    parts.back().set_part(part);
+    parts.back().set_more(part < 2);
+    AddHorizon(parts.back(), kRun, 2);
+  }
+  ASSERT_OK(Set(parts[0]));
+  ASSERT_OK(Set(parts[1]));
+  Reopen();  // It forgets them.
+
+  EXPECT_THAT(Set(parts[2]), StatusIs(StatusCode::kAborted, "part 0"));
+  EXPECT_THAT(ReasonsOf(Name(0)), ElementsAre("studies/1 RUNNING"));
+  ASSERT_OK(Set(parts[0]));
+  EXPECT_THAT(Set(parts[2]), StatusIs(StatusCode::kAborted, "after 1 parts"));
+
+  for (const auto& part : parts) ASSERT_OK(Set(part));
+  for (int64_t epoch = 0; epoch <= 2; ++epoch) {
+    EXPECT_THAT(ReasonsOf(Name(epoch)), ElementsAre("studies/1 BEST_TRIAL"));
+  }
 }
 
 TEST_F(RocksdbCatalogReferencesTest, RefusesReferencesThatCannotBe) {
