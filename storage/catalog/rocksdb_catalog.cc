@@ -218,6 +218,7 @@ absl::StatusOr<Digest> RocksdbCatalog::Commit(
     if (proposal.resume.has_value()) {
       CountNeeded(proposal.resume->manifest, -1);
     }
+    ++version_;  // IsNeeded has said otherwise meanwhile.
     return Annotate(checked, proposal.name.ToString());
   }
   WriteCommit(proposal);

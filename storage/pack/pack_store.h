@@ -48,6 +48,8 @@ struct PackUsage {
   bool active = false;     // Still appended to.
 
   int64_t dead_bytes() const { return bytes - kPackHeaderBytes - live_bytes; }
+
+  friend bool operator==(const PackUsage&, const PackUsage&) = default;
 };
 
 // Keeps each blob as a record in a pack, and the record's place in the index.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "storage/retention/usage.h"
@@ -45,6 +46,9 @@ RetentionLoop::RetentionLoop(const Parts& parts, std::string folder,
       freed_bytes_(parts.telemetry.AddCounter(
           "headstart_compactor_freed_bytes_total",
           "Bytes that packs shrank by when they were rewritten")),
+      usage_passes_(parts.telemetry.AddCounter(
+          "headstart_storage_usage_passes_total",
+          "Times that all manifests were read to see what is kept for what")),
       quarantined_(parts.telemetry.AddCounterCallback(
           "headstart_blobs_quarantined_total",
           "Blobs that were found damaged, or their pack gone",
@@ -102,14 +106,28 @@ void RetentionLoop::CollectAndCompact() {
 }
 
 void RetentionLoop::SetGauges() {
+  const auto free_bytes = FreeBytes(folder_);
+  if (free_bytes.ok()) {
+    free_bytes_.Set(static_cast<double>(*free_bytes));
+  } else {
+    HS_LOG(kError, "free bytes are not known error=\"{}\"",
+           free_bytes.status());
+  }
+  // Before the look, so that what changes meanwhile is looked at next time.
+  auto now = std::make_pair(parts_.catalog.version(), parts_.blobs.Packs());
+  if (shown_ == now) return;
+  if (SetUsage()) shown_ = std::move(now);
+}
+
+bool RetentionLoop::SetUsage() {
+  usage_passes_.Increment();
   const auto usage = ComputeUsage(parts_.catalog, parts_.blobs, folder_, "");
   if (!usage.ok()) {
     HS_LOG(kError, "usage is not known error=\"{}\"", usage.status());
-    return;
+    return false;
   }
   checkpoints_.Set(static_cast<double>(usage->checkpoint_count()));
   dead_bytes_.Set(static_cast<double>(usage->dead_bytes()));
-  free_bytes_.Set(static_cast<double>(usage->free_bytes()));
   pack_bytes_.Set(static_cast<double>(usage->pack_bytes()));
   for (const auto& [reason, gauge] : checkpoint_bytes_) {
     const auto& sums = usage->by_reason();
@@ -118,6 +136,7 @@ void RetentionLoop::SetGauges() {
         [reason = reason](const auto& s) { return s.reason() == reason; });
     gauge->Set(it == sums.end() ? 0 : static_cast<double>(it->bytes()));
   }
+  return true;
 }
 
 }  // namespace headstart::storage

@@ -3,8 +3,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -18,7 +21,8 @@
 namespace headstart::storage {
 
 // A thread that wakes every quarter of the grace period, and at least every 15
-// seconds: collects, rewrites closed packs that are half dead, and sets
+// seconds: collects, rewrites closed packs that are half dead, and sets these,
+// most of them only if anything has changed, as that reads all manifests:
 //   headstart_checkpoint_bytes{reason}
 //   headstart_storage_checkpoints
 //   headstart_storage_dead_bytes, _free_bytes, _pack_bytes
@@ -26,6 +30,7 @@ namespace headstart::storage {
 //   headstart_collector_last_success_timestamp_seconds
 //   headstart_collector_forgotten_checkpoints_total
 //   headstart_compactor_freed_bytes_total
+//   headstart_storage_usage_passes_total
 // What goes wrong is logged and tried again the next time.
 //
 // Borrows all it is given, until Stop.
@@ -54,6 +59,7 @@ class RetentionLoop {
   void Run();
   void CollectAndCompact();
   void SetGauges();
+  bool SetUsage();  // Whether it could.
 
   const Parts parts_;
   const std::string folder_;
@@ -67,7 +73,11 @@ class RetentionLoop {
   prometheus::Gauge& last_success_seconds_;
   prometheus::Counter& forgotten_;
   prometheus::Counter& freed_bytes_;
+  prometheus::Counter& usage_passes_;
   const std::unique_ptr<Telemetry::Callback> quarantined_;
+
+  // The catalog's version and the packs that the gauges show.
+  std::optional<std::pair<int64_t, std::vector<PackUsage>>> shown_;
 
   StopEvent stop_;
   std::thread thread_;

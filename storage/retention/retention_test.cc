@@ -391,6 +391,22 @@ TEST_F(RetentionTest, TheLoopCollectsCompactsAndShowsIt) {
   EXPECT_TRUE(has("headstart_checkpoint_bytes{reason=\"best_trial\"} 8192"));
   EXPECT_TRUE(has("headstart_collector_forgotten_checkpoints_total 19"));
   EXPECT_TRUE(has("headstart_blobs_quarantined_total 0"));
+  // What has not changed is not read again.
+  const std::string passes = "headstart_storage_usage_passes_total ";
+  EXPECT_TRUE(has(passes + "2"));
+  const auto advance = [&] {
+    clock_.Advance(absl::Minutes(1));
+    clock_.AwaitWaiters(1);
+  };
+  advance();
+  EXPECT_TRUE(has(passes + "2"));
+  ASSERT_OK(packs_->PutAll(MakeEpoch(kRun, 20, 20).blobs));
+  advance();
+  EXPECT_TRUE(has(passes + "3"));
+  Keep({});
+  advance();
+  EXPECT_TRUE(has(passes + "4"));
+  EXPECT_TRUE(has("headstart_checkpoint_bytes{reason=\"best_trial\"} 0"));
   const Digest damaged = MakeEpoch(kRun, 19, 19).blobs[0].digest;
   Damage(damaged);
   EXPECT_FALSE(IsStored(damaged));
