@@ -38,7 +38,7 @@ namespace {
 constexpr absl::Duration kShutdownGrace = absl::Seconds(10);
 
 struct Options {
-  std::string data = "./headstart-data";
+  std::string data = "./headstart-data/storage";
   std::string listen = "127.0.0.1:7705";
   std::string endpoints;
   std::string metrics_listen = "127.0.0.1:7702";
@@ -82,7 +82,7 @@ std::string BytesCheck(const std::string& text) {
 
 // The services, from the disk upwards; goes down in the other order.
 absl::Status Serve(const Options& options, ShutdownSignal& shutdown) {
-  const std::string folder = absl::StrCat(options.data, "/storage");
+  const std::string& folder = options.data;
   HS_ASSIGN_OR_RETURN(const ListenAddress address,
                       ListenAddress::Parse(options.listen));
   HS_ASSIGN_OR_RETURN(const auto lock, FolderLock::Acquire(folder));
@@ -140,9 +140,10 @@ int Main(int argc, char** argv) {
   bool print_config = false;
   std::string grace_period = absl::FormatDuration(options.grace_period);
   std::string free_bytes_floor = "256MiB";
-  CLI::App app("Keeps blobs, checkpoints and references under DIR/storage.");
+  CLI::App app("Keeps blobs, checkpoints and references in a folder.");
   app.set_version_flag("--version", kVersion);
-  app.add_option("--data", options.data, "Data folder DIR, made if need be")
+  app.add_option("--data", options.data,
+                 "Folder of packs and catalog, made if need be")
       ->capture_default_str();
   app.add_option("--listen", options.listen,
                  "unix:/absolute/path, or host:port of this machine; port 0 "

@@ -127,6 +127,7 @@ TEST_F(StorageProcessTest, SharesItsFolderWithNobody) {
       RunCommand({.command = {"headstart-storage", "--data", folder_ / "data",
                               "--listen", "127.0.0.1:0"}}));
 
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "data/lock"));
   EXPECT_EQ(second.exit.exit_code, 1);
   EXPECT_THAT(second.stderr_text,
               HasSubstr(absl::StrCat("process ", process_->pid())));
