@@ -13,6 +13,7 @@ namespace headstart::storage {
 namespace {
 
 constexpr size_t kProbeBytes = 64 << 10;
+constexpr int64_t kWholeBytesMax = int64_t{32} << 20;
 constexpr int kLevel = 1;  // The quickest; bytes that need more stay raw.
 
 // The compressed bytes, unless they save less than a tenth.
@@ -30,7 +31,9 @@ std::optional<std::string> Compress(absl::string_view raw) {
 }  // namespace
 
 Encoded Encode(const absl::Cord& raw) {
-  if (raw.empty()) return {};
+  if (raw.empty() || static_cast<int64_t>(raw.size()) > kWholeBytesMax) {
+    return {Codec::kNone, raw};
+  }
   absl::Cord probe = raw.Subcord(0, kProbeBytes);
   if (!Compress(probe.Flatten()).has_value()) return {Codec::kNone, raw};
   absl::Cord whole = raw;

@@ -20,7 +20,8 @@ struct Encoded {
 };
 
 // Compresses `raw` where that is worth it: when it makes the first 64 KiB, and
-// then the whole, at least a tenth smaller. Trained weights are noise to zstd
+// then the whole, at least a tenth smaller. More than 32 MiB stay as they are:
+// it would take as much memory again, twice. Trained weights are noise to zstd
 // (it saves about 6 %) and stay as they are; zeros and padding do not.
 Encoded Encode(const absl::Cord& raw);
 

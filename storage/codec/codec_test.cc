@@ -37,6 +37,15 @@ TEST(CodecTest, CompressesZerosAndGivesThemBack) {
   EXPECT_EQ(*Decode(encoded.codec, encoded.bytes, 1'000'000), zeros);
 }
 
+TEST(CodecTest, TakesNoMemoryForWhatIsLarge) {
+  const absl::Cord zeros(std::string((32 << 20) + 1, '\0'));
+
+  const Encoded encoded = Encode(zeros);
+
+  EXPECT_EQ(encoded.codec, Codec::kNone);
+  EXPECT_EQ(encoded.bytes, zeros);
+}
+
 TEST(CodecTest, LooksAtTheWholeNotJustAtItsStart) {
   const absl::Cord bytes(std::string(64 << 10, '\0') + Noise(10'000'000));
 

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/net/grpc_status.h"
 #include "base/status_macros.h"
@@ -13,7 +12,6 @@
 namespace headstart::storage {
 namespace {
 
-constexpr int kUploadsMax = 8;
 constexpr int kDigestsMax = 10'000;
 constexpr int64_t kPartBytes = int64_t{1} << 20;
 
@@ -37,9 +35,15 @@ absl::StatusOr<std::vector<Digest>> ParseDigests(
 }
 
 // Puts the parts of a stream together into blobs, and stores them in groups.
+// Takes the bytes of each blob from the budget before it takes them in, and
+// waits for them only when it holds none itself.
 class Upload {
  public:
-  explicit Upload(BlobStore& blobs) : blobs_(blobs) {}
+  Upload(BlobStore& blobs, ByteBudget& budget)
+      : blobs_(blobs), budget_(budget) {}
+  ~Upload() { budget_.Give(held_bytes_); }
+  Upload(const Upload&) = delete;
+  Upload& operator=(const Upload&) = delete;
 
   absl::Status Add(v1::UploadBlobsRequest& part) {
     if (static_cast<int64_t>(part.data().size()) > kPartBytes) {
@@ -90,6 +94,11 @@ class Upload {
     }
     HS_ASSIGN_OR_RETURN(blob_.digest, Digest::FromBytes(part.digest()));
     total_bytes_ = part.total_bytes();
+    if (!budget_.TryTake(total_bytes_)) {
+      HS_RETURN_IF_ERROR(StoreGroup());
+      budget_.Take(total_bytes_);
+    }
+    held_bytes_ += total_bytes_;
     in_blob_ = true;
     return absl::OkStatus();
   }
@@ -110,10 +119,13 @@ class Upload {
     }
     group_.clear();
     group_bytes_ = 0;
+    budget_.Give(std::exchange(held_bytes_, 0));
     return absl::OkStatus();
   }
 
   BlobStore& blobs_;
+  ByteBudget& budget_;
+  int64_t held_bytes_ = 0;  // Of `blob_` and `group_`.
   bool in_blob_ = false;
   Blob blob_;
   int64_t total_bytes_ = 0;
@@ -142,6 +154,34 @@ bool Send(const Digest& digest, const absl::Cord& bytes,
 
 }  // namespace
 
+bool ByteBudget::TryTake(int64_t bytes) {
+  MutexLock lock(&mu_);
+  if (first_ != last_ || !Fits(bytes)) return false;
+  taken_bytes_ += bytes;
+  return true;
+}
+
+void ByteBudget::Take(int64_t bytes) {
+  MutexLock lock(&mu_);
+  const int64_t place = last_++;
+  mu_.Await([&] {
+    mu_.AssertHeld();
+    return first_ == place && Fits(bytes);
+  });
+  ++first_;
+  taken_bytes_ += bytes;
+}
+
+void ByteBudget::Give(int64_t bytes) {
+  MutexLock lock(&mu_);
+  taken_bytes_ -= bytes;
+}
+
+int64_t ByteBudget::waiting() const {
+  MutexLock lock(&mu_);
+  return last_ - first_;
+}
+
 grpc::Status BlobService::FindMissingBlobs(
     grpc::ServerContext*, const v1::FindMissingBlobsRequest* request,
     v1::FindMissingBlobsResponse* response) {
@@ -158,19 +198,7 @@ grpc::Status BlobService::FindMissingBlobs(
 grpc::Status BlobService::UploadBlobs(
     grpc::ServerContext*, grpc::ServerReader<v1::UploadBlobsRequest>* reader,
     v1::UploadBlobsResponse* response) {
-  {
-    MutexLock lock(&mu_);
-    mu_.Await([this] {
-      mu_.AssertHeld();
-      return upload_count_ < kUploadsMax;
-    });
-    ++upload_count_;
-  }
-  const absl::Cleanup leave = [this] {
-    MutexLock lock(&mu_);
-    --upload_count_;
-  };
-  Upload upload(blobs_);
+  Upload upload(blobs_, upload_budget_);
   v1::UploadBlobsRequest part;
   while (reader->Read(&part)) {
     const absl::Status added = upload.Add(part);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "base/net/grpc_status.h"
 #include "storage/blob/remote_blob_store.h"
 #include "storage/blob/verifying_blob_store.h"
@@ -108,6 +110,71 @@ TEST_F(BlobServiceTest, RefusesStreamsThatMakeNoBlobs) {
       };
   for (const auto& [parts, text] : cases) {
     EXPECT_THAT(Upload(parts), StatusIs(StatusCode::kInvalidArgument, text));
+  }
+}
+
+TEST_F(BlobServiceTest, TakesInNoMoreBytesAtATimeThanItMay) {
+  StoreForTests small(1 << 20, /*upload_bytes_max=*/1000);
+  const auto stub = v1::BlobService::NewStub(small.Connect());
+  const std::string first_bytes(600, 'a');
+  const std::string second_bytes(600, 'b');
+  grpc::ClientContext context;
+  v1::UploadBlobsResponse response;
+  auto first = stub->UploadBlobs(&context, &response);
+  ASSERT_TRUE(first->Write(Part(Sha(first_bytes), 600, "a")));
+  std::thread other([&] {
+    RemoteBlobStore remote(small.Connect());
+    EXPECT_OK(remote.PutAll({{Digest::Of("x"), absl::Cord("x")},
+                             {Digest::Of(second_bytes),
+                              absl::Cord(second_bytes)}}));
+  });
+  while (small.blob_service().WaitingUploads() < 1) std::this_thread::yield();
+
+  // What it held when it began to wait is stored.
+  EXPECT_THAT(small.packs().FindMissing(
+                  {Digest::Of("x"), Digest::Of(second_bytes)}),
+              IsOkAndHolds(testing::ElementsAre(Digest::Of(second_bytes))));
+  ASSERT_TRUE(first->Write(Part("", 0, first_bytes.substr(1))));
+  first->WritesDone();
+  ASSERT_OK(FromGrpcStatus(first->Finish()));
+  other.join();
+
+  EXPECT_OK(small.packs().Get(Digest::Of(first_bytes)));
+  EXPECT_OK(small.packs().Get(Digest::Of(second_bytes)));
+}
+
+TEST_F(BlobServiceTest, UploadsDoNotWaitForEachOtherForever) {
+  StoreForTests small(1 << 20, /*upload_bytes_max=*/1000);
+  std::vector<std::thread> uploads;
+  for (int i = 0; i < 6; ++i) {
+    uploads.emplace_back([&small, i] {
+      std::vector<Blob> blobs;
+      for (int64_t size : {300, 400, 2000, 500, 999, 1001}) {
+        const std::string bytes(size, static_cast<char>('a' + i));
+        blobs.push_back({Digest::Of(bytes), absl::Cord(bytes)});
+      }
+      RemoteBlobStore remote(small.Connect());
+      EXPECT_OK(remote.PutAll(blobs));
+      EXPECT_THAT(small.packs().FindMissing({blobs[2].digest}),
+                  IsOkAndHolds(testing::IsEmpty()));
+    });
+  }
+  for (std::thread& upload : uploads) upload.join();
+  EXPECT_EQ(small.blob_service().WaitingUploads(), 0);
+}
+
+// What ended without its blob gives its bytes back.
+TEST_F(BlobServiceTest, ABrokenUploadHoldsNothing) {
+  StoreForTests small(1 << 20, /*upload_bytes_max=*/1000);
+  const auto stub = v1::BlobService::NewStub(small.Connect());
+  for (int i = 0; i < 3; ++i) {
+    grpc::ClientContext context;
+    v1::UploadBlobsResponse response;
+    auto writer = stub->UploadBlobs(&context, &response);
+    ASSERT_TRUE(writer->Write(Part(Sha("never whole"), 900, "a")));
+    writer->WritesDone();
+    EXPECT_THAT(FromGrpcStatus(writer->Finish()),
+                StatusIs(StatusCode::kInvalidArgument, "within blob"));
   }
 }
 

@@ -29,7 +29,9 @@ class StoreForTests {
  public:
   static constexpr absl::Duration kGrace = absl::Minutes(10);
 
-  explicit StoreForTests(int64_t pack_bytes_max = int64_t{256} << 20)
+  explicit StoreForTests(
+      int64_t pack_bytes_max = int64_t{256} << 20,
+      int64_t upload_bytes_max = BlobService::kUploadBytesMax)
       : packs_(*PackStore::Open(
             {.folder = folder_.path(), .pack_bytes_max = pack_bytes_max},
             clock_)),
@@ -39,7 +41,7 @@ class StoreForTests {
             *packs_, clock_)),
         collector_(*catalog_, *packs_, clock_, kGrace),
         compactor_(*packs_),
-        blob_service_(*packs_, *catalog_),
+        blob_service_(*packs_, *catalog_, upload_bytes_max),
         checkpoint_service_(*catalog_, *packs_, *packs_, folder_.path()),
         reference_service_(*catalog_),
         admin_service_(*catalog_, *packs_, *packs_, collector_, compactor_),
@@ -58,6 +60,7 @@ class StoreForTests {
   FakeClock& clock() { return clock_; }
   PackStore& packs() { return *packs_; }
   RocksdbCatalog& catalog() { return *catalog_; }
+  BlobService& blob_service() { return blob_service_; }
   Collector& collector() { return collector_; }
   Compactor& compactor() { return compactor_; }
 
