@@ -27,6 +27,7 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocksdb(
   rocksdb::Options options;
   if (env != nullptr) options.env = env;
   options.create_if_missing = true;
+  options.db_host_id = "";  // A data folder says nothing of its machine.
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = 4 << 20;
   options.max_write_buffer_number = 2;
