@@ -8,7 +8,8 @@
 //
 // Sketch: three waits for the disk (pack, index, catalog) where the file has
 // one, two of them for less than 10 kB; SHA-256 at 1.5 GB/s and a CRC over
-// 1.07 MB add 0.8 ms. So below 2 where the disk is slow, 2 to 3 where it is fast.
+// 1.07 MB add 0.8 ms. So below 2 where the disk is slow, 2 to 3 where it is
+// fast.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <unistd.h>
