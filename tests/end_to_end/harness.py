@@ -186,6 +186,9 @@ class Cluster:
 
     def wait_study(self, name, states=("SUCCEEDED", "FAILED", "CANCELLED"), seconds=300):
         def over():
+            for agent in self.agents.values():
+                if not agent.alive():
+                    raise RuntimeError(f"{agent.name} ended by itself:\n{agent.log.read_text()[-2000:]}")
             try:
                 study = self.study(name)
             except (Refused, subprocess.TimeoutExpired):

@@ -454,6 +454,24 @@ TEST_F(AgentFailureTest, EndsWhenNoTrainerStarts) {
   EXPECT_THAT(status.message(), HasSubstr("no library"));
 }
 
+TEST_F(AgentFailureTest, StartsAgainATrainerThatWasKilledAtItsStart) {
+  SetStubTrainerRules("attempt=0,do=stillborn:2");
+
+  StartAgent();
+
+  scheduler_->AwaitCalls(1);
+}
+
+TEST_F(AgentFailureTest, EndsWhenTrainersAreKilledAtTheirStartAgainAndAgain) {
+  SetStubTrainerRules("attempt=0,do=stillborn:100");
+  StartAgent();
+
+  ended_.Wait();
+
+  EXPECT_THAT(agent_->Stop(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "signal 9"));
+}
+
 }  // namespace
 }  // namespace headstart::worker
 

@@ -203,6 +203,7 @@ class Slot final {
   std::unique_ptr<TrainerProcess> trainer_;
   std::optional<Ready> ready_;  // Of this trainer.
   bool started_once_ = false;   // on_first_start was called.
+  int killed_starts_ = 0;       // Ended by a signal before that.
   // Monotonic deadlines.
   absl::Duration start_at_ = absl::ZeroDuration();
   absl::Duration ready_until_ = absl::InfiniteDuration();

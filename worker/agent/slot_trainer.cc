@@ -12,6 +12,12 @@
 #include "worker/agent/slot.h"
 
 namespace headstart::worker {
+namespace {
+
+// Trainers in a row that a signal ended before the first was ready.
+constexpr int kKilledStartsMax = 5;
+
+}  // namespace
 
 void Slot::StartTrainer() {
   metrics_.trainer_starts.Increment();
@@ -114,6 +120,13 @@ void Slot::OnTrainerEnded(v1::Failure failure) {
   if (current_ != nullptr && (current_->trainer_busy || !was_ready)) {
     current_->trainer_busy = false;
     Decide(v1::Attempt::FAILED, failure);
+  }
+  // One that ends itself will do so again; a signal may have been bad luck.
+  if (!started_once_ && failure.exit_signal() != 0 &&
+      ++killed_starts_ < kKilledStartsMax) {
+    HS_LOG(kWarning, "trainer will be started again slot={} why=\"{}\"",
+           options_.spec.name, failure.message());
+    return;
   }
   if (!started_once_) {
     started_once_ = true;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/check.h"
 #include "worker/trainer_protocol/frame.h"
@@ -56,6 +57,17 @@ Action ActionAt(int64_t attempt, int64_t epoch) {
     if (applies) return action;
   }
   return {};
+}
+
+// Ends this process by SIGKILL when fewer than `count` were ended so before,
+// which files beside the gate say.
+void DieAmongTheFirst(int count) {
+  for (int i = 1; i <= count; ++i) {
+    const std::string mark = absl::StrCat(getenv("STUB_GATE"), ".dead.", i);
+    if (open(mark.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0) {
+      raise(SIGKILL);
+    }
+  }
 }
 
 TensorTable StubTable() {
@@ -112,6 +124,8 @@ int StubTrainer::Serve() {
   if (const Action action = ActionAt(0, 0); action.what == "exit") {
     std::cerr << "no library for this trainer" << std::endl;
     return action.number;
+  } else if (action.what == "stillborn") {
+    DieAmongTheFirst(action.number);
   }
   std::cerr << "stub trainer is ready" << std::endl;
   Send(Ready{.library = "stub 1", .device = "stub device", .threads = 1});

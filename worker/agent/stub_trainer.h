@@ -24,7 +24,8 @@ namespace headstart::worker {
 //              once, without any, that it has filled the first
 //   bad_slab   says that it has filled a slab that there is not
 // A rule without an attempt is for all; attempt=0 is for the start: exit:N
-// then ends it before it is ready, and faint right after.
+// then ends it before it is ready, stillborn:N kills the first N that start,
+// and faint ends it right after.
 int StubTrainerMain(int argc, char** argv);
 
 // Whether a test program with these arguments was started as a trainer.
