@@ -16,7 +16,8 @@ namespace headstart::storage {
 struct RemoteBlobStoreOptions {
   // A call is given up after this, plus a second for each 4 MiB it carries.
   absl::Duration call_timeout = absl::Seconds(60);
-  // Where its calls are counted in, to be ended before that; outlives the store.
+  // Where its calls are counted in, to be ended before that; outlives the
+  // store.
   CallGroup* calls = nullptr;
 };
 

@@ -124,16 +124,16 @@ TEST_F(BlobServiceTest, TakesInNoMoreBytesAtATimeThanItMay) {
   ASSERT_TRUE(first->Write(Part(Sha(first_bytes), 600, "a")));
   std::thread other([&] {
     RemoteBlobStore remote(small.Connect());
-    EXPECT_OK(remote.PutAll({{Digest::Of("x"), absl::Cord("x")},
-                             {Digest::Of(second_bytes),
-                              absl::Cord(second_bytes)}}));
+    EXPECT_OK(
+        remote.PutAll({{Digest::Of("x"), absl::Cord("x")},
+                       {Digest::Of(second_bytes), absl::Cord(second_bytes)}}));
   });
   while (small.blob_service().WaitingUploads() < 1) std::this_thread::yield();
 
   // What it held when it began to wait is stored.
-  EXPECT_THAT(small.packs().FindMissing(
-                  {Digest::Of("x"), Digest::Of(second_bytes)}),
-              IsOkAndHolds(testing::ElementsAre(Digest::Of(second_bytes))));
+  EXPECT_THAT(
+      small.packs().FindMissing({Digest::Of("x"), Digest::Of(second_bytes)}),
+      IsOkAndHolds(testing::ElementsAre(Digest::Of(second_bytes))));
   ASSERT_TRUE(first->Write(Part("", 0, first_bytes.substr(1))));
   first->WritesDone();
   ASSERT_OK(FromGrpcStatus(first->Finish()));

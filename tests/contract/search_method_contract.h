@@ -80,20 +80,18 @@ class SearchMethodContract : public testing::TestWithParam<MakeSearchMethod> {
       if (training.empty()) break;
 
       auto ends = training.begin();
-      std::advance(ends, random.UniformInt(
-                             static_cast<int64_t>(training.size())));
+      std::advance(ends,
+                   random.UniformInt(static_cast<int64_t>(training.size())));
       const auto [trial, epochs] = *ends;
       const double fate = random.Uniform();
       if (fate < 0.1) {
         method->Observe({.kind = TrialEvent::Kind::kFailed, .trial = trial});
         if (fate < 0.05) {
-          method->Observe(
-              {.kind = TrialEvent::Kind::kRetried, .trial = trial});
+          method->Observe({.kind = TrialEvent::Kind::kRetried, .trial = trial});
           continue;
         }
       } else if (fate < 0.15) {
-        method->Observe(
-            {.kind = TrialEvent::Kind::kWithdrawn, .trial = trial});
+        method->Observe({.kind = TrialEvent::Kind::kWithdrawn, .trial = trial});
       } else {
         // Coarse, so that there are ties.
         const double loss =
@@ -101,16 +99,14 @@ class SearchMethodContract : public testing::TestWithParam<MakeSearchMethod> {
         const Decision reached = method->Reach(trial, loss);
         EXPECT_EQ(reached.trial, trial);
         const bool last = epochs == method->rung_epochs().back();
-        EXPECT_EQ(reached.record.kind(), last
-                                             ? v1::TrialDecision::COMPLETED
-                                             : v1::TrialDecision::PAUSED);
+        EXPECT_EQ(reached.record.kind(), last ? v1::TrialDecision::COMPLETED
+                                              : v1::TrialDecision::PAUSED);
         EXPECT_EQ(reached.record.rung_epochs(), epochs);
         EXPECT_GE(reached.record.rank(), 1);
         EXPECT_LE(reached.record.rank(), reached.record.rung_size());
         EXPECT_GE(reached.record.still_expected(), 0);
-        method->Observe({.kind = TrialEvent::Kind::kReached,
-                         .trial = trial,
-                         .loss = loss});
+        method->Observe(
+            {.kind = TrialEvent::Kind::kReached, .trial = trial, .loss = loss});
         if (!last) paused[trial] = epochs;
       }
       training.erase(ends);

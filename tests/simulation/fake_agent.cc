@@ -203,10 +203,9 @@ void FakeAgent::TrainNextEpoch(const Key& key, int64_t incarnation) {
   } else if (held.release) {
     held.status.set_state(v1::Attempt::RELEASED);
   } else {
-    timeline_.After(absl::Seconds(1 + 4 * random_.Uniform()),
-                    [this, key, incarnation] {
-                      TrainNextEpoch(key, incarnation);
-                    });
+    timeline_.After(
+        absl::Seconds(1 + 4 * random_.Uniform()),
+        [this, key, incarnation] { TrainNextEpoch(key, incarnation); });
   }
 }
 
@@ -218,8 +217,7 @@ void FakeAgent::Fail(Held& held, v1::Failure::Reason reason) {
 
 // Another machine gives another digest, as another kind of CPU does.
 std::string FakeAgent::DigestOf(const std::string& run, int64_t epoch) const {
-  const uint64_t hash =
-      StableHash(absl::StrCat(name_, " ", run, " ", epoch));
+  const uint64_t hash = StableHash(absl::StrCat(name_, " ", run, " ", epoch));
   return absl::StrCat(absl::Hex(hash, absl::kZeroPad16),
                       absl::Hex(~hash, absl::kZeroPad16));
 }

@@ -13,8 +13,7 @@ namespace headstart::simulation {
 
 void Oracle::Observe(const Event& event) {
   if (event.has_study_created()) {
-    studies_[event.study_created().study()].spec =
-        event.study_created().spec();
+    studies_[event.study_created().study()].spec = event.study_created().spec();
   } else if (event.has_study_state_changed()) {
     StudyFacts& study = studies_[event.study_state_changed().study()];
     study.state = event.study_state_changed().state();
@@ -62,8 +61,9 @@ void Oracle::Observe(const Event& event) {
 
 void Oracle::Started(const internal::v1::TrialCreated& event) {
   StudyFacts& study = studies_[event.study()];
-  Expect(study.state == v1::Study::RUNNING, "a trial starts in a study that "
-                                            "is not RUNNING");
+  Expect(study.state == v1::Study::RUNNING,
+         "a trial starts in a study that "
+         "is not RUNNING");
   TrialFacts& trial = study.trials[event.trial()];
   trial.seed = event.seed();
   trial.until = event.until_epoch();
@@ -106,7 +106,8 @@ void Oracle::Changed(const internal::v1::TrialStateChanged& event) {
       results[event.trial()] = std::nullopt;
       break;
     case v1::Trial::WAITING:
-      Expect(trial.state == v1::Trial::FAILED, "what is retried had not FAILED");
+      Expect(trial.state == v1::Trial::FAILED,
+             "what is retried had not FAILED");
       results.erase(event.trial());
       break;
     default:
@@ -120,9 +121,9 @@ void Oracle::Recorded(const internal::v1::EpochRecorded& event) {
   const int64_t epoch = event.report().epoch();
   Expect(run.live == event.attempt(),
          absl::StrCat(event.run(), ": an attempt reports that is not live"));
-  Expect(epoch == run.recorded + 1 || (epoch == 0 && run.recorded == 0),
-         absl::StrCat(event.run(), ": epoch ", epoch, " follows ",
-                      run.recorded));
+  Expect(
+      epoch == run.recorded + 1 || (epoch == 0 && run.recorded == 0),
+      absl::StrCat(event.run(), ": epoch ", epoch, " follows ", run.recorded));
   run.recorded = epoch;
   if (epoch == 0) return;
   run.loss = event.report().measurement().validation_loss();
@@ -162,21 +163,20 @@ int64_t Oracle::WinnerOf(int64_t number) const {
   return best.has_value() ? std::get<2>(*best) : 0;
 }
 
-int64_t Oracle::PlaceOf(
-    const std::map<int64_t, std::optional<double>>& results, int64_t trial) {
+int64_t Oracle::PlaceOf(const std::map<int64_t, std::optional<double>>& results,
+                        int64_t trial) {
   const auto at = results.find(trial);
   const auto worst = static_cast<int64_t>(results.size());
   if (at == results.end() || !at->second.has_value() ||
       !std::isfinite(*at->second)) {
     return worst + 1;
   }
-  return 1 + std::count_if(
-                 results.begin(), results.end(), [&](const auto& other) {
-                   return other.second.has_value() &&
-                          (*other.second < *at->second ||
-                           (*other.second == *at->second &&
-                            other.first < trial));
-                 });
+  return 1 +
+         std::count_if(results.begin(), results.end(), [&](const auto& other) {
+           return other.second.has_value() &&
+                  (*other.second < *at->second ||
+                   (*other.second == *at->second && other.first < trial));
+         });
 }
 
 void Oracle::Expect(bool holds, const std::string& what) {

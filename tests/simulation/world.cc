@@ -34,8 +34,8 @@ World::World(uint64_t seed)
                              ", which is not stored"));
     };
     agents_.push_back(std::make_unique<FakeAgent>(
-        absl::StrCat("workers/w", i), 1 + Draw(3), timeline_, storage_,
-        faults_, RandomStream(seed).Child("agent", i), send, missing));
+        absl::StrCat("workers/w", i), 1 + Draw(3), timeline_, storage_, faults_,
+        RandomStream(seed).Child("agent", i), send, missing));
   }
 }
 
@@ -217,20 +217,22 @@ void World::CreateStudies() {
             R"(training {
                  model { lenet_300_100 {} }
                  dataset { mnist { validation_examples: 5000 } }
-                 epochs: )", epochs, R"( batch_size: 60
+                 epochs: )",
+            epochs, R"( batch_size: 60
                  optimizer { adam { learning_rate: 0.0012 } }
                  schedule { cosine {} } }
                search { parameters {
-                 path: "optimizer.adam.learning_rate" )", domain, " } ",
-            method, R"( }
+                 path: "optimizer.adam.learning_rate" )",
+            domain, " } ", method, R"( }
                objective { metric: VALIDATION_LOSS goal: MINIMIZE }
-               retention { best_trials: )", 1 + Draw(3), R"( keep_paused: )",
+               retention { best_trials: )",
+            1 + Draw(3), R"( keep_paused: )",
             Draw(3) == 0 ? "RUNG_ONLY" : "ALL_EPOCHS", R"( }
-               failure_policy { max_retries: )", Draw(3),
-            " max_losses: ", Draw(2) == 0 ? 2 : 1000,
+               failure_policy { max_retries: )",
+            Draw(3), " max_losses: ", Draw(2) == 0 ? 2 : 1000,
             Draw(4) == 0 ? " max_failed_trials: 2" : "", R"( }
-               seed: )", Draw(1000),
-            Draw(2) == 0 ? "" : R"(
+               seed: )",
+            Draw(1000), Draw(2) == 0 ? "" : R"(
                then { from { winner { epoch: 2 } } epochs: 3 seeds: [1, 2] })"),
         &study));
     (void)Execute(scheduler::CreateStudy{{}, study});
@@ -242,10 +244,9 @@ void World::CreateStudies() {
 void World::ActAsAPerson() {
   if (study_count_ == 0) return;
   const std::string study = StudyName{1 + Draw(study_count_)}.ToString();
-  const std::string trial =
-      absl::StrCat(study, "/trials/", 1 + Draw(10));
-  const std::string worker = agents_[Draw(
-      static_cast<int64_t>(agents_.size()))]->name();
+  const std::string trial = absl::StrCat(study, "/trials/", 1 + Draw(10));
+  const std::string worker =
+      agents_[Draw(static_cast<int64_t>(agents_.size()))]->name();
   switch (Draw(12)) {
     case 0:
     case 1:
@@ -314,8 +315,7 @@ void World::CalmDown() {
     (void)Execute(scheduler::UncordonWorker{{{}, agent->name()}});
   }
   for (int64_t study = 1; study <= study_count_; ++study) {
-    (void)Execute(
-        scheduler::ResumeStudy{{{}, StudyName{study}.ToString()}});
+    (void)Execute(scheduler::ResumeStudy{{{}, StudyName{study}.ToString()}});
   }
 }
 

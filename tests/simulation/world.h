@@ -38,8 +38,7 @@ class World {
 
   // One command with its journal write and, at times, a crash in the middle of
   // it: then some of its events are durable, and nobody hears an answer.
-  absl::StatusOr<scheduler::Outcome> Execute(
-      const scheduler::Command& command);
+  absl::StatusOr<scheduler::Outcome> Execute(const scheduler::Command& command);
   void Append(const Event& event);
   void Restart();
   // What the service does by the clock: leases, workers that are gone.
@@ -47,13 +46,15 @@ class World {
   // What the service tells storage, again and again, and what storage answers.
   void StateReferences();
 
-  // --- The network ------------------------------------------------------------
+  // --- The network
+  // ------------------------------------------------------------
 
   void Deliver(FakeAgent& agent, const v1::SynchronizeRequest& request);
   // Lets `event` happen later; or not at all; or twice.
   void Transmit(std::function<void()> event);
 
-  // --- People, machines, time -------------------------------------------------
+  // --- People, machines, time
+  // -------------------------------------------------
 
   void CreateStudies();
   void ActAsAPerson();

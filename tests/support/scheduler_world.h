@@ -36,7 +36,8 @@ inline v1::Study SmallStudy(const std::string& method, int64_t epochs) {
       R"(training {
            model { lenet_300_100 {} }
            dataset { mnist { validation_examples: 5000 } }
-           epochs: )", epochs, R"( batch_size: 60
+           epochs: )",
+      epochs, R"( batch_size: 60
            optimizer { adam { learning_rate: 0.0012 } } }
          search { parameters {
            path: "optimizer.adam.learning_rate"

@@ -206,8 +206,8 @@ TEST(TrainLoopTest, SaysThatItIsAtWorkWhileItEvaluates) {
   FakeHost host;
   RushingClock clock;
 
-  ASSERT_OK(RunOn(host, Fresh(Spec({.evaluate = "TEST_EVERY_EPOCH"}), 1),
-                  clock));
+  ASSERT_OK(
+      RunOn(host, Fresh(Spec({.evaluate = "TEST_EVERY_EPOCH"}), 1), clock));
 
   // Validation is one batch, the test set 40.
   EXPECT_EQ(std::count(host.story.begin(), host.story.end(), "heartbeat"), 41);
