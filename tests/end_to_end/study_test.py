@@ -60,17 +60,19 @@ def tune_train_download():
 
         # After the grace period just the best trials' epochs, sources and pins are left, and the rest is dead bytes.
         best = [row["name"] for row in cluster.rows("trials", "list", study, "--best", "3")]
-        pinned = next(name for name in sorted(cluster.stored(study)) if trial_of(name) not in best)
+        others = [name for name in sorted(cluster.stored(study)) if trial_of(name) not in best]
+        pinned, source_of_mine = others[:2]
         cluster.headstart("checkpoints", "pin", pinned, "--reason", "kept by a test")
+        cluster.headstart("trainings", "create", "--from", source_of_mine, "--epochs", "1", "--seeds", "5", "--watch")
         cluster.storage.stop()
         cluster.grace = "1s"
         cluster.start_storage()
 
         def collected():
-            return all(trial_of(name) in best or name == pinned or "SOURCE_OF" in reasons
-                       for name, (_, reasons) in cluster.stored(study).items())
+            return all(trial_of(name) in best or name in (pinned, source_of_mine) for name in cluster.stored(study))
         wait_until(collected, "collection", 60)
         assert cluster.stored(study)[pinned][1] == ["PINNED"], cluster.stored(study)[pinned]
+        assert cluster.stored(study)[source_of_mine][1] == ["SOURCE_OF"], cluster.stored(study)[source_of_mine]
         for trial in best:
             epochs = [int(e.get("epoch", 0)) for e in cluster.rows("trials", "get", trial)[0]["epochs"]]
             stored = [name for name in cluster.stored(study) if trial_of(name) == trial]
