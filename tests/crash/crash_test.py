@@ -204,17 +204,20 @@ def run_retries():
 
 
 def fail_again_and_again(attempt_state, limit, strike, recover):
-    """One trial whose every attempt is ended by strike(), where `limit` allows two."""
-    text = small_study("random: {trial_count: 1}", epochs=200, examples=2000).replace(f"{limit}: 1000", f"{limit}: 2")
+    """One trial whose every attempt is ended by strike(), where `limit` allows two.
+
+    A new epoch would begin the count anew, so epochs are long: most of MNIST.
+    """
+    text = small_study("random: {trial_count: 1}", epochs=200, examples=50000).replace(f"{limit}: 1000", f"{limit}: 2")
     with Folder() as folder:
         cluster = Cluster(folder).start(slots="cpu:1")
         try:
             name = cluster.create_study(write_study(folder / "study.yaml", text))
 
             def attempts():
-                trials = cluster.rows("trials", "list", name)
-                return cluster.rows("trials", "get", trials[0]["name"])[0].get("attempts", []) if trials else []
+                return cluster.rows("trials", "get", f"{name}/trials/1")[0]["attempts"]
 
+            wait_until(lambda: cluster.digests(name), "epoch 0")
             for count in (1, 2, 3):
                 wait_until(lambda: len(attempts()) == count and attempts()[-1]["state"] == "RUNNING", "running attempt")
                 strike(cluster)
