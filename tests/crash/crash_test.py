@@ -197,13 +197,14 @@ def check_promotions(promotions, reduction):
 
 def run_retries():
     """Losses and failures are counted: a run that has one too many ends FAILED, and the text says so."""
-    fail_again_and_again("LOST", "max_losses", lambda cluster: cluster.agents["worker1"].kill(),
+    fail_again_and_again("LOST", "LOST", "max_losses", lambda cluster: cluster.agents["worker1"].kill(),
                          lambda cluster: cluster.start_agent("worker1", "cpu:1"))
-    fail_again_and_again("FAILED", "max_retries", lambda cluster: os.kill(cluster.trainers()[0][1], signal.SIGKILL),
+    fail_again_and_again("FAILED", "SIGNAL", "max_retries",
+                         lambda cluster: os.kill(cluster.trainers()[0][1], signal.SIGKILL),
                          lambda cluster: None)
 
 
-def fail_again_and_again(attempt_state, limit, strike, recover):
+def fail_again_and_again(attempt_state, reason, limit, strike, recover):
     """One trial whose every attempt is ended by strike(), where `limit` allows two.
 
     A new epoch would begin the count anew, so epochs are long: most of MNIST.
@@ -227,7 +228,7 @@ def fail_again_and_again(attempt_state, limit, strike, recover):
             trial = cluster.rows("trials", "get", f"{name}/trials/1")[0]
             assert trial["state"] == "FAILED" and study["state"] == "FAILED", (trial["state"], study["state"])
             assert [attempt["state"] for attempt in trial["attempts"]] == [attempt_state] * 3, trial["attempts"]
-            assert limit in trial["failure"]["message"], trial["failure"]
+            assert trial["failure"]["reason"] == reason and limit in trial["failure"]["message"], trial["failure"]
             print(f"FAILED after 3 {attempt_state} attempts: {trial['failure']['message']}", flush=True)
             cluster.stop()
         finally:
