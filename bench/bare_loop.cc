@@ -50,10 +50,10 @@ struct Options {
 
 std::shared_ptr<Model> MakeLenet(const DatasetInfo& info, int64_t seed) {
   std::shared_ptr<Model> model =
-      MakeModel("lenet_300_100", {.channels = info.channels,
-                                  .height = info.height,
-                                  .width = info.width,
-                                  .classes = info.classes})
+      MakeModel({.name = "lenet_300_100"}, {.channels = info.channels,
+                                            .height = info.height,
+                                            .width = info.width,
+                                            .classes = info.classes})
           .value();
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const Assignment none;

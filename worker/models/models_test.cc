@@ -50,7 +50,7 @@ class ModelsTest : public ::testing::TestWithParam<Expected> {};
 
 TEST_P(ModelsTest, HasTheKnownNumberOfParameters) {
   ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model,
-                       MakeModel(GetParam().name, GetParam().shape));
+                       MakeModel({.name = GetParam().name}, GetParam().shape));
 
   EXPECT_EQ(ParameterCount(*model), GetParam().parameter_count);
   EXPECT_EQ(model->parameters().size(), GetParam().parameter_tensors);
@@ -60,7 +60,7 @@ TEST_P(ModelsTest, HasTheKnownNumberOfParameters) {
 TEST_P(ModelsTest, GivesOneLogitPerClass) {
   const ModelShape& shape = GetParam().shape;
   ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model,
-                       MakeModel(GetParam().name, shape));
+                       MakeModel({.name = GetParam().name}, shape));
 
   const at::Tensor logits =
       model->forward(at::randn({2, shape.channels, shape.height, shape.width}));
@@ -71,7 +71,7 @@ TEST_P(ModelsTest, GivesOneLogitPerClass) {
 TEST_P(ModelsTest, EveryParameterGetsAGradient) {
   const ModelShape& shape = GetParam().shape;
   ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model,
-                       MakeModel(GetParam().name, shape));
+                       MakeModel({.name = GetParam().name}, shape));
 
   model->forward(at::randn({2, shape.channels, shape.height, shape.width}))
       .square()
@@ -89,7 +89,7 @@ TEST_P(ModelsTest, TakesTheMemoryOfItsTensorsAlong) {
   // them in place, the counter of batch norm among them.
   const ModelShape& shape = GetParam().shape;
   ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model,
-                       MakeModel(GetParam().name, shape));
+                       MakeModel({.name = GetParam().name}, shape));
   std::vector<const void*> before;
   for (const at::Tensor& buffer : model->buffers()) {
     before.push_back(buffer.const_data_ptr());
@@ -124,7 +124,8 @@ INSTANTIATE_TEST_SUITE_P(
                  60}));
 
 TEST(LenetTest, HasTheNamesOfASequential) {
-  ASSERT_OK_AND_ASSIGN(const auto model, MakeModel("lenet_300_100", kMnist));
+  ASSERT_OK_AND_ASSIGN(const auto model,
+                       MakeModel({.name = "lenet_300_100"}, kMnist));
 
   EXPECT_THAT(ParameterNames(*model),
               ElementsAre("layers.0.weight", "layers.0.bias", "layers.2.weight",
@@ -132,7 +133,8 @@ TEST(LenetTest, HasTheNamesOfASequential) {
 }
 
 TEST(CifarResnet18Test, HasTheNamesOfItsLayout) {
-  ASSERT_OK_AND_ASSIGN(const auto model, MakeModel("cifar_resnet18", kCifar10));
+  ASSERT_OK_AND_ASSIGN(const auto model,
+                       MakeModel({.name = "cifar_resnet18"}, kCifar10));
 
   std::vector<std::string> names = {"conv1.weight", "bn1.weight", "bn1.bias"};
   for (int stage = 1; stage <= 4; ++stage) {
@@ -158,13 +160,24 @@ TEST(CifarResnet18Test, HasTheNamesOfItsLayout) {
 TEST(RegistryTest, ListsItsModels) {
   EXPECT_THAT(ModelNames(),
               ElementsAre("lenet_300_100", "small_cnn", "cifar_resnet18"));
-  EXPECT_THAT(MakeModel("lenet_5", kMnist),
+  EXPECT_THAT(MakeModel({.name = "lenet_5"}, kMnist),
               StatusIs(absl::StatusCode::kNotFound, "small_cnn"));
+}
+
+TEST(RegistryTest, RefusesOptionsThatAModelDoesNotHave) {
+  EXPECT_THAT(
+      MakeModel({.name = "small_cnn", .options_json = R"({"deep": true})"},
+                kMnist),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               "training.model.small_cnn.deep: unknown field"));
+  EXPECT_THAT(MakeModel({.name = "small_cnn", .options_json = "["}, kMnist),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "training.model.small_cnn: must be an object"));
 }
 
 TEST(RegistryTest, SaysWhichImagesAModelTakes) {
   EXPECT_THAT(
-      MakeModel("lenet_300_100", kCifar10),
+      MakeModel({.name = "lenet_300_100"}, kCifar10),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                "takes images of 28x28x1, but the data set has 32x32x3"));
 }

@@ -6,6 +6,7 @@
 #include "worker/models/cifar_resnet.h"
 #include "worker/models/lenet.h"
 #include "worker/models/small_cnn.h"
+#include "worker/spec_fields/spec_fields.h"
 
 namespace headstart::worker {
 namespace {
@@ -15,7 +16,8 @@ struct Entry {
   // Null when every image is taken.
   bool (*takes)(const ModelShape& shape);
   const char* takes_what;
-  std::shared_ptr<Model> (*make)(const ModelShape& shape);
+  // Reads its own options and no others.
+  std::shared_ptr<Model> (*make)(const ModelShape& shape, SpecFields& options);
 };
 
 constexpr Entry kModels[] = {
@@ -24,16 +26,16 @@ constexpr Entry kModels[] = {
        return s.channels == 1 && s.height == 28 && s.width == 28;
      },
      "28x28x1",
-     [](const ModelShape& s) -> std::shared_ptr<Model> {
+     [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
        return std::make_shared<Lenet300100>(s.channels * s.height * s.width,
                                             s.classes);
      }},
     {"small_cnn", nullptr, "any",
-     [](const ModelShape& s) -> std::shared_ptr<Model> {
+     [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
        return std::make_shared<SmallCnn>(s.channels, s.classes);
      }},
     {"cifar_resnet18", nullptr, "any",
-     [](const ModelShape& s) -> std::shared_ptr<Model> {
+     [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
        return std::make_shared<CifarResnet18>(s.channels, s.classes);
      }},
 };
@@ -46,20 +48,28 @@ std::vector<std::string> ModelNames() {
   return names;
 }
 
-absl::StatusOr<std::shared_ptr<Model>> MakeModel(absl::string_view name,
+absl::StatusOr<std::shared_ptr<Model>> MakeModel(const ModelSpec& spec,
                                                  const ModelShape& shape) {
   for (const Entry& entry : kModels) {
-    if (entry.name != name) continue;
+    if (entry.name != spec.name) continue;
     if (entry.takes != nullptr && !entry.takes(shape)) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "model ", name, " takes images of ", entry.takes_what,
+          "model ", spec.name, " takes images of ", entry.takes_what,
           ", but the data set has ", shape.height, "x", shape.width, "x",
           shape.channels, ". Choose another model or data set."));
     }
-    return entry.make(shape);
+    const auto json = nlohmann::json::parse(spec.options_json, /*cb=*/nullptr,
+                                            /*allow_exceptions=*/false);
+    absl::Status status;
+    SpecFields options(json, absl::StrCat("training.model.", spec.name),
+                       status);
+    std::shared_ptr<Model> model = entry.make(shape, options);
+    options.Done();
+    if (!status.ok()) return status;
+    return model;
   }
   return absl::NotFoundError(
-      absl::StrCat("there is no model \"", name, "\"; there are ",
+      absl::StrCat("there is no model \"", spec.name, "\"; there are ",
                    absl::StrJoin(ModelNames(), ", "), "."));
 }
 

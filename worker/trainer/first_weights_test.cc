@@ -44,7 +44,7 @@ TEST(FirstWeightsTest, HaveTheExpectedNorm) {
   for (const Expected& expected : table) {
     for (int64_t seed = 1; seed <= 3; ++seed) {
       ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model,
-                           MakeModel(expected.model, expected.shape));
+                           MakeModel({.name = expected.model}, expected.shape));
       at::Generator generator = at::detail::createCPUGenerator(seed);
       const Assignment none;
       SlabSource source(none);

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 #include "initializers/registry.h"
 #include "worker/datasets/registry.h"
+#include "worker/models/registry.h"
 #include "worker/training/optimizer.h"
 #include "worker/training/schedule.h"
 
@@ -18,7 +18,7 @@ enum class TestWhen { kNever, kLastEpoch, kEveryEpoch };
 
 // What one run does; the proto's TrainingSpec, field for field.
 struct Recipe {
-  std::string model;
+  ModelSpec model;
   DatasetSpec dataset;
   int64_t epochs;
   int64_t batch_size;
@@ -30,8 +30,8 @@ struct Recipe {
 
 // Reads a TrainingSpec in proto3 JSON with the proto's field names. Names turn
 // into fields here and nowhere else: one that is unknown or missing fails the
-// attempt before any data is read. Only repeated fields may be left out, since
-// an empty one has no other form.
+// attempt before any data is read; only the model's options wait for MakeModel.
+// Only repeated fields may be left out, since an empty one has no other form.
 //   InvalidArgument  the message names the field's path and what is allowed.
 absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json);
 

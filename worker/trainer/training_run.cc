@@ -174,7 +174,7 @@ Started ReadBack(const TrainingRun& run, const Assign& assign,
                         .training_examples = run.data.training.size(),
                         .validation_examples = run.data.validation.size(),
                         .thread_count = at::get_num_threads()},
-          .model = run.recipe.model,
+          .model = run.recipe.model.name,
           .input_transform = InputTransform(run.data.training.info()),
           .initialization = {.loaded_tensors = report.loaded_tensors,
                              .drawn_names = std::move(report.drawn_names)}};
