@@ -5,11 +5,13 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/ops/full.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/own_default.h"
 #include "initializers/registry.h"
 #include "initializers/state_dict.h"
 #include "tests/contract/initializer_contract.h"
@@ -202,6 +204,66 @@ TEST(FrameworkDefaultTest, RefusesALayerItHasNoRuleFor) {
   EXPECT_THAT(Apply(FrameworkDefaultOptions{}, *model, none),
               StatusIs(absl::StatusCode::kFailedPrecondition, "\"odd\""));
   EXPECT_TRUE(at::equal(model->ptr<torch::nn::LinearImpl>(0)->weight, before));
+}
+
+// A layer with a scale of its own, which it also makes twice as wide.
+class OwnLayer final : public torch::nn::Module, public OwnDefault {
+ public:
+  OwnLayer()
+      : linear(register_module("linear", torch::nn::Linear(100, 50))),
+        layer_scale(
+            register_parameter("layer_scale", at::full({50, 1, 1}, 9.f))),
+        index(register_buffer("index", at::full({3}, 9))) {}
+
+  void InitializeOwn(at::Generator& generator) override {
+    layer_scale.fill_(1e-6);
+    index.fill_(3);
+    linear->weight.uniform_(-0.2, 0.2, generator);
+    linear->bias.zero_();
+  }
+
+  torch::nn::Linear linear;
+  at::Tensor layer_scale;
+  at::Tensor index;
+};
+
+// Sees what its layer has set.
+class OwnModel final : public torch::nn::Module, public OwnDefault {
+ public:
+  OwnModel() : layer(register_module("layer", std::make_shared<OwnLayer>())) {}
+
+  void InitializeOwn(at::Generator&) override { layer->linear->bias += 1; }
+
+  std::shared_ptr<OwnLayer> layer;
+};
+
+TEST(FrameworkDefaultTest, AsksModulesForTheirOwnChildrenFirst) {
+  auto model = std::make_shared<OwnModel>();
+
+  Draw(FrameworkDefaultOptions{}, *model);
+
+  EXPECT_TRUE(model->layer->layer_scale.eq(1e-6f).all().item<bool>());
+  EXPECT_TRUE(model->layer->index.eq(3).all().item<bool>());
+  EXPECT_TRUE(model->layer->linear->bias.eq(1).all().item<bool>());
+  EXPECT_GT(model->layer->linear->weight.abs().max().item<double>(), 0.19);
+}
+
+TEST(ScaledWeightsTest, DrawsOnlyTheWeightsOfLayers) {
+  // Uniform, of 100 to 50.
+  const std::pair<InitializerOptions, double> cases[] = {
+      {XavierOptions{.gain = 2}, 2 * std::sqrt(6 / 150.)},
+      {KaimingOptions{}, std::sqrt(6 / 100.)},
+  };
+  for (const auto& [options, width] : cases) {
+    auto model = std::make_shared<OwnModel>();
+
+    Draw(options, *model);
+
+    EXPECT_TRUE(model->layer->layer_scale.eq(1e-6f).all().item<bool>());
+    EXPECT_TRUE(model->layer->linear->bias.eq(1).all().item<bool>());
+    EXPECT_NEAR(model->layer->linear->weight.abs().max().item<double>() / width,
+                1, 0.01);
+  }
 }
 
 TEST(StateDictTest, ListsTensorsInRegistrationOrder) {

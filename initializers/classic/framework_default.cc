@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "initializers/classic/fan.h"
+#include "initializers/own_default.h"
 
 namespace headstart::initializers {
 namespace {
@@ -22,9 +23,10 @@ struct Fill {
 };
 
 // Fills of the tensors that `module` itself holds, its children's not among
-// them. False when there is one that it has no rule for.
+// them. False when there is one that neither a rule nor the module itself sets.
 bool PlanModule(const std::string& prefix, torch::nn::Module& module,
                 std::vector<Fill>& fills) {
+  const bool has_own = dynamic_cast<const OwnDefault*>(&module) != nullptr;
   const auto parameters = module.named_parameters(/*recurse=*/false);
   const at::Tensor* weight = parameters.find("weight");
   const bool layer = weight != nullptr && weight->dim() >= 2;
@@ -39,7 +41,7 @@ bool PlanModule(const std::string& prefix, torch::nn::Module& module,
     } else if (norm && (name == "weight" || name == "bias")) {
       fills.push_back(
           {prefix + name, tensor, /*drawn=*/false, name == "weight" ? 1. : 0.});
-    } else {
+    } else if (!has_own) {
       return false;
     }
   }
@@ -47,12 +49,21 @@ bool PlanModule(const std::string& prefix, torch::nn::Module& module,
     const std::string& name = buffer.key();
     if (name != "running_mean" && name != "running_var" &&
         name != "num_batches_tracked") {
-      return false;
+      if (!has_own) return false;
+      continue;
     }
     fills.push_back({prefix + name, buffer.value(), /*drawn=*/false,
                      name == "running_var" ? 1. : 0.});
   }
   return true;
+}
+
+// Children before parents, in registration order.
+void InitializeOwn(torch::nn::Module& module, at::Generator& generator) {
+  for (const auto& child : module.children()) InitializeOwn(*child, generator);
+  if (auto* own = dynamic_cast<OwnDefault*>(&module)) {
+    own->InitializeOwn(generator);
+  }
 }
 
 }  // namespace
@@ -80,6 +91,7 @@ absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
       fill.tensor.fill_(fill.bound_or_value);
     }
   }
+  InitializeOwn(model, inputs.generator);
   return report;
 }
 

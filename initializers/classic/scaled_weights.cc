@@ -5,12 +5,23 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/grad_mode.h>
 
+#include "absl/strings/match.h"
+
 #include "base/status_macros.h"
 #include "initializers/classic/fan.h"
 #include "initializers/classic/framework_default.h"
 #include "initializers/state_dict.h"
 
 namespace headstart::initializers {
+namespace {
+
+// Of a linear or convolutional layer; ConvNeXt's layer_scale is none.
+bool IsWeight(const NamedTensor& each) {
+  return !each.is_buffer && each.tensor.dim() >= 2 &&
+         (each.name == "weight" || absl::EndsWith(each.name, ".weight"));
+}
+
+}  // namespace
 
 absl::StatusOr<InitializationReport> DrawScaledWeights(
     torch::nn::Module& model, const InitializerInputs& inputs,
@@ -20,7 +31,7 @@ absl::StatusOr<InitializationReport> DrawScaledWeights(
                       FrameworkDefault().Apply(model, inputs));
   const at::NoGradGuard no_grad;
   for (const NamedTensor& each : StateDict(model)) {
-    if (each.is_buffer || each.tensor.dim() < 2) continue;
+    if (!IsWeight(each)) continue;
     const double s = deviation(FanOf(each.tensor));
     if (distribution == Distribution::kNormal) {
       each.tensor.normal_(0, s, inputs.generator);

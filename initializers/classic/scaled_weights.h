@@ -12,10 +12,10 @@ struct Fan;
 
 enum class Distribution { kUniform, kNormal };
 
-// Sets everything to the framework default, then draws each parameter of two or
-// more dimensions anew, in registration order, with mean 0 and the standard
-// deviation that `deviation` gives: N(0, s^2), or U(-b, b) with b = sqrt(3) s.
-// Errors as Initializer::Apply.
+// Sets everything to the framework default, then draws each parameter named
+// `weight` of two or more dimensions anew, in registration order, with mean 0
+// and the standard deviation that `deviation` gives: N(0, s^2), or U(-b, b)
+// with b = sqrt(3) s. Errors as Initializer::Apply.
 absl::StatusOr<InitializationReport> DrawScaledWeights(
     torch::nn::Module& model, const InitializerInputs& inputs,
     Distribution distribution, absl::FunctionRef<double(const Fan&)> deviation);

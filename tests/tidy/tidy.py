@@ -40,7 +40,9 @@ MAY_INCLUDE = {
                      "storage/blob", "storage/catalog",
                      # Says which data sets this machine has.
                      "worker/dataset_files"],
-    "worker/models": ["base"],
+    "worker/models": ["base", "worker/spec_fields",
+                      # own_default.h: what a model starts with by itself.
+                      "initializers"],
     "worker/datasets": ["base", "worker/dataset_files"],
     "worker/training": ["base", "worker/models", "worker/datasets"],
     "worker/measurement": ["base", "worker/models", "worker/datasets"],

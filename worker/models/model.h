@@ -6,6 +6,12 @@
 
 namespace headstart::worker {
 
+// What a model gives while it trains.
+struct TrainingOutput {
+  at::Tensor logits;            // [batch, classes]
+  at::Tensor auxiliary_logits;  // The same, or undefined without such a head.
+};
+
 // A network that tells images apart.
 //
 // The names that a model gives to its modules, parameters and buffers are keys
@@ -17,6 +23,11 @@ class Model : public torch::nn::Module {
   // From normalized images [batch, channels, height, width] to logits [batch,
   // classes].
   virtual at::Tensor forward(const at::Tensor& images) = 0;
+
+  // The same in training mode, for models whose loss has a second term.
+  virtual TrainingOutput ForwardTraining(const at::Tensor& images) {
+    return {.logits = forward(images), .auxiliary_logits = {}};
+  }
 };
 
 }  // namespace headstart::worker

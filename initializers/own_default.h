@@ -1,0 +1,28 @@
+// What a module adds to the framework default.
+#pragma once
+
+namespace at {
+struct Generator;
+}
+
+namespace headstart::initializers {
+
+// A module that starts with other values than the rules of its layers give it,
+// as its published definition has them: torchvision's ResNet draws its
+// convolutions from a normal distribution, a Fixup block its first ones more
+// narrowly and sets the last to 0.
+//
+// Any torch module below a model, or the model itself, may be one. Tensors that
+// it holds itself and that no rule knows (a scale, a table of positions) are
+// its own to set.
+class OwnDefault {
+ public:
+  virtual ~OwnDefault() = default;
+
+  // Sets all tensors that differ from the rules, its own unknown ones and any
+  // below it. Called without gradients, when every layer has its rule's values
+  // and every module below has been asked; draws from `generator` alone.
+  virtual void InitializeOwn(at::Generator& generator) = 0;
+};
+
+}  // namespace headstart::initializers
