@@ -20,7 +20,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "initializers/registry.h"
-#include "initializers/state_dict.h"
 #include "worker/datasets/registry.h"
 #include "worker/measurement/evaluation.h"
 #include "worker/models/model.h"
@@ -88,13 +87,9 @@ void TrainLeg(const Leg& leg, const Options& options, const TrainingData& data,
               const Clock& clock) {
   const std::shared_ptr<Model> model =
       MakeLenet(data.training.info(), options.seed);
-  NamedParameters parameters;
-  for (const auto& each : initializers::StateDict(*model)) {
-    parameters.emplace_back(each.name, each.tensor);
-  }
   const std::unique_ptr<Optimizer> optimizer =
-      MakeOptimizer(AdamOptions{.learning_rate = options.learning_rate},
-                    std::move(parameters));
+      MakeOptimizer({AdamOptions{.learning_rate = options.learning_rate}},
+                    ListParameters(*model));
   BatchReader batches(data.training, leg.batch_size);
 
   for (int64_t epoch = 1; epoch <= leg.epochs; ++epoch) {

@@ -80,9 +80,9 @@ OptimizerOptions ReadOptimizer(SpecFields& spec) {
     if (sgd.nesterov && sgd.momentum == 0) {
       fields.Refuse(fields.At("nesterov"), "needs a momentum above 0");
     }
-    optimizer = sgd;
+    optimizer.rule = sgd;
   } else {
-    optimizer = AdamOptions{
+    optimizer.rule = AdamOptions{
         .learning_rate = fields.Number("learning_rate", kPositive),
         .beta1 = fields.Number("beta1", kBelowOne),
         .beta2 = fields.Number("beta2", kBelowOne),
@@ -95,9 +95,9 @@ OptimizerOptions ReadOptimizer(SpecFields& spec) {
 
 Schedule ReadSchedule(SpecFields& spec) {
   auto [kind, fields] = spec.Kind("schedule", {"constant", "cosine"});
-  Schedule schedule = ConstantSchedule{};
+  Schedule schedule;
   if (kind == "cosine") {
-    schedule =
+    schedule.shape =
         CosineSchedule{.step = fields.Enum<CosineStep>(
                            "step", {{"PER_EPOCH", CosineStep::kPerEpoch},
                                     {"PER_STEP", CosineStep::kPerStep}}),

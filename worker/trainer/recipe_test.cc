@@ -49,13 +49,13 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   EXPECT_EQ(first.dataset.split.split_seed, 7);
   EXPECT_EQ(first.epochs, 9);
   EXPECT_EQ(first.batch_size, 128);
-  const auto& adam = std::get<AdamOptions>(first.optimizer);
+  const auto& adam = std::get<AdamOptions>(first.optimizer.rule);
   EXPECT_EQ(adam.learning_rate, 0.0012);
   EXPECT_EQ(adam.beta1, 0.85);
   EXPECT_EQ(adam.beta2, 0.995);
   EXPECT_EQ(adam.epsilon, 1e-7);
   EXPECT_EQ(adam.weight_decay, 1e-4);
-  EXPECT_TRUE(std::holds_alternative<ConstantSchedule>(first.schedule));
+  EXPECT_TRUE(std::holds_alternative<ConstantSchedule>(first.schedule.shape));
   EXPECT_TRUE(std::holds_alternative<initializers::FrameworkDefaultOptions>(
       first.initializer));
   EXPECT_EQ(first.evaluate, TestWhen::kLastEpoch);
@@ -64,12 +64,12 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   EXPECT_EQ(second.model.name, "small_cnn");
   EXPECT_EQ(second.dataset.name, "fashion_mnist");
   EXPECT_EQ(second.dataset.split.split_seed, -3);
-  const auto& sgd = std::get<SgdOptions>(second.optimizer);
+  const auto& sgd = std::get<SgdOptions>(second.optimizer.rule);
   EXPECT_EQ(sgd.learning_rate, 0.05);
   EXPECT_EQ(sgd.momentum, 0.9);
   EXPECT_TRUE(sgd.nesterov);
   EXPECT_EQ(sgd.weight_decay, 5e-4);
-  const auto& cosine = std::get<CosineSchedule>(second.schedule);
+  const auto& cosine = std::get<CosineSchedule>(second.schedule.shape);
   EXPECT_EQ(cosine.step, CosineStep::kPerEpoch);
   EXPECT_EQ(cosine.period_epochs, 10);
   EXPECT_EQ(cosine.final_learning_rate, 0.001);
@@ -83,7 +83,7 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   EXPECT_EQ(third.model.name, "cifar_resnet18");
   EXPECT_EQ(third.dataset.name, "cifar10");
   EXPECT_EQ(third.dataset.split.split_seed, 9007199254740993);  // 2^53 + 1
-  EXPECT_EQ(std::get<CosineSchedule>(third.schedule).step,
+  EXPECT_EQ(std::get<CosineSchedule>(third.schedule.shape).step,
             CosineStep::kPerStep);
   EXPECT_EQ(
       std::get<initializers::XavierOptions>(third.initializer).distribution,

@@ -135,9 +135,12 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
 
   for (int64_t step = 0; step < steps; ++step) {
     if (stop_now()) return absl::CancelledError();
-    run_.optimizer->SetLearningRate(ScheduledRate(
-        run_.recipe.schedule, base_rate,
-        {.epoch = epoch, .step = step, .steps_per_epoch = steps}));
+    run_.optimizer->SetLearningRate(
+        ScheduledRate(run_.recipe.schedule, base_rate,
+                      {.epoch = epoch,
+                       .step = step,
+                       .steps_per_epoch = steps,
+                       .epochs = run_.recipe.epochs}));
     const Batch batch = batches_.Read(
         absl::MakeConstSpan(order).subspan(step * batch_size, batch_size));
     const double loss = TrainBatch(batch, correct);

@@ -48,10 +48,7 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                                                .height = info.height,
                                                .width = info.width,
                                                .classes = info.classes}));
-  NamedParameters parameters;
-  for (const NamedTensor& each : initializers::StateDict(*model)) {
-    if (!each.is_buffer) parameters.emplace_back(each.name, each.tensor);
-  }
+  OptimizedParameters parameters = ListParameters(*model);
   TrainingRun run = {
       .recipe = recipe,
       .data = std::move(data),

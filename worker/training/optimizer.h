@@ -1,6 +1,7 @@
 // How gradients change weights.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,37 +10,91 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/training/parameter_group.h"
+
+namespace torch::nn {
+class Module;
+}
+
 namespace headstart::worker {
 
-// The proto's Sgd and Adam, where the ranges are.
+// The proto's Sgd, Adam and AdamW, where the ranges are.
 struct SgdOptions {
   double learning_rate;
   double momentum = 0;
   bool nesterov = false;
-  double weight_decay = 0;
+  double weight_decay = 0;  // Added to the gradient.
 };
 struct AdamOptions {
   double learning_rate;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = 0;
+  double weight_decay = 0;  // Added to the gradient.
 };
-using OptimizerOptions = std::variant<SgdOptions, AdamOptions>;
+// Adam whose decay shrinks the weights themselves, by learning rate x decay.
+struct AdamWOptions {
+  double learning_rate;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.01;
+};
+using UpdateRule = std::variant<SgdOptions, AdamOptions, AdamWOptions>;
 
-using NamedParameters = std::vector<std::pair<std::string, at::Tensor>>;
+// What multiplies the rule's learning rate and weight decay for one group.
+struct GroupFactors {
+  double learning_rate_factor = 1;
+  double weight_decay_factor = 1;
+};
+// Plain parameters have no factors.
+struct ParameterGroups {
+  GroupFactors bias;
+  GroupFactors norm;
+  GroupFactors scale;
+};
 
-// Updates a model's parameters in place from their gradients.
+struct OptimizerOptions {
+  UpdateRule rule;
+  ParameterGroups groups = {};
+};
+
+// A parameter on loan, and which factors are its.
+struct OptimizedParameter {
+  std::string name;
+  at::Tensor tensor;
+  ParameterGroup group = ParameterGroup::kPlain;
+};
+using OptimizedParameters = std::vector<OptimizedParameter>;
+
+// Every parameter of the module, in the order of its state dict.
+OptimizedParameters ListParameters(torch::nn::Module& module);
+
+// How one step reads and writes.
+struct StepOptions {
+  // Multiplies every gradient: clipping, or the mean over accumulated batches,
+  // without a pass of its own.
+  double gradient_scale = 1;
+  // What is updated is read where its tensors are and written so many bytes
+  // behind: 0 is in place. The numbers are the same, bit for bit.
+  std::ptrdiff_t shift_bytes = 0;
+  // Writes around the caches, which pays where the memory written is larger
+  // than they are. Only with a shift.
+  bool streaming = false;
+};
+
+// Updates a model's parameters from their gradients.
 //
-// One pass over the memory of all parameters per step (torch's fused kernels):
-// torch::optim's many small ones take three to seven times as long for LeNet.
-// The numbers are those of torch::optim up to float rounding.
+// One pass over the memory of all parameters per step (step_kernels.h), shared
+// out over LibTorch's threads; no result depends on how many they are. The
+// numbers are those of torch::optim up to float rounding. Parameters are all
+// float or all double.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // One update. Every parameter has a gradient.
-  virtual void Step() = 0;
+  // One update. A parameter without a gradient keeps its value and its state.
+  virtual void Step(const StepOptions& options = {}) = 0;
 
   virtual void SetLearningRate(double learning_rate) = 0;
   // The rate in effect, the options' until it is set.
@@ -53,9 +108,9 @@ class Optimizer {
 
 // State starts at zero.
 std::unique_ptr<Optimizer> MakeOptimizer(const OptimizerOptions& options,
-                                         NamedParameters parameters);
+                                         OptimizedParameters parameters);
 
-// The base learning rate of either kind.
+// The rule's base learning rate.
 double LearningRate(const OptimizerOptions& options);
 
 }  // namespace headstart::worker

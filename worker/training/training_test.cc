@@ -49,7 +49,7 @@ std::vector<at::Tensor> MakeParameters() {
   return parameters;
 }
 
-NamedParameters Named(const std::vector<at::Tensor>& tensors) {
+OptimizedParameters Named(const std::vector<at::Tensor>& tensors) {
   return {{"a.weight", tensors[0]}, {"b", tensors[1]}, {"c.bias", tensors[2]}};
 }
 
@@ -130,7 +130,7 @@ TEST_P(OptimizerTest, TakesTheLearningRateThatWasSet) {
 }
 
 Case SgdCase(const std::string& name, const SgdOptions& options) {
-  return {name, options, [options](std::vector<at::Tensor> parameters) {
+  return {name, {options}, [options](std::vector<at::Tensor> parameters) {
             return std::make_unique<torch::optim::SGD>(
                 std::move(parameters),
                 torch::optim::SGDOptions(options.learning_rate)
@@ -141,7 +141,7 @@ Case SgdCase(const std::string& name, const SgdOptions& options) {
 }
 
 Case AdamCase(const std::string& name, const AdamOptions& options) {
-  return {name, options, [options](std::vector<at::Tensor> parameters) {
+  return {name, {options}, [options](std::vector<at::Tensor> parameters) {
             return std::make_unique<torch::optim::Adam>(
                 std::move(parameters),
                 torch::optim::AdamOptions(options.learning_rate)
@@ -180,24 +180,25 @@ std::vector<std::string> StateNames(const OptimizerOptions& options) {
 }
 
 TEST(OptimizerStateTest, HasTheNamesOfStoredManifests) {
-  EXPECT_THAT(StateNames(SgdOptions{.learning_rate = 1}), ElementsAre());
-  EXPECT_THAT(StateNames(SgdOptions{.learning_rate = 1, .momentum = 0.9}),
+  EXPECT_THAT(StateNames({SgdOptions{.learning_rate = 1}}), ElementsAre());
+  EXPECT_THAT(StateNames({SgdOptions{.learning_rate = 1, .momentum = 0.9}}),
               ElementsAre("a.weight.momentum_buffer", "b.momentum_buffer",
                           "c.bias.momentum_buffer"));
-  EXPECT_THAT(StateNames(AdamOptions{.learning_rate = 1}),
+  EXPECT_THAT(StateNames({AdamOptions{.learning_rate = 1}}),
               ElementsAre("a.weight.exp_avg", "b.exp_avg", "c.bias.exp_avg",
                           "a.weight.exp_avg_sq", "b.exp_avg_sq",
                           "c.bias.exp_avg_sq", "step"));
 }
 
 double RateAt(const Schedule& schedule, int64_t epoch, int64_t step) {
-  return ScheduledRate(schedule, 0.1,
-                       {.epoch = epoch, .step = step, .steps_per_epoch = 4});
+  return ScheduledRate(
+      schedule, 0.1,
+      {.epoch = epoch, .step = step, .steps_per_epoch = 4, .epochs = 12});
 }
 
 TEST(ScheduleTest, ConstantStays) {
-  EXPECT_EQ(RateAt(ConstantSchedule{}, 1, 0), 0.1);
-  EXPECT_EQ(RateAt(ConstantSchedule{}, 99, 3), 0.1);
+  EXPECT_EQ(RateAt({ConstantSchedule{}}, 1, 0), 0.1);
+  EXPECT_EQ(RateAt({ConstantSchedule{}}, 99, 3), 0.1);
 }
 
 TEST(ScheduleTest, CosinePerEpochChangesBetweenEpochs) {
@@ -205,13 +206,13 @@ TEST(ScheduleTest, CosinePerEpochChangesBetweenEpochs) {
                                  .period_epochs = 10,
                                  .final_learning_rate = 0.02};
 
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 1, 0), 0.1);
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 1, 3), 0.1);
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 6, 2), 0.06);  // Half-way.
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 3, 0),
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 1, 0), 0.1);
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 1, 3), 0.1);
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 6, 2), 0.06);  // Half-way.
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 3, 0),
                    0.02 + 0.08 * (1 + std::cos(std::numbers::pi * 0.2)) / 2);
-  EXPECT_NEAR(RateAt(cosine, 11, 0), 0.02, 1e-15);
-  EXPECT_NEAR(RateAt(cosine, 50, 0), 0.02, 1e-15);  // It stays.
+  EXPECT_NEAR(RateAt({cosine}, 11, 0), 0.02, 1e-15);
+  EXPECT_NEAR(RateAt({cosine}, 50, 0), 0.02, 1e-15);  // It stays.
 }
 
 TEST(ScheduleTest, CosinePerStepChangesWithEveryBatch) {
@@ -219,12 +220,12 @@ TEST(ScheduleTest, CosinePerStepChangesWithEveryBatch) {
                                  .period_epochs = 2,
                                  .final_learning_rate = 0};
 
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 1, 0), 0.1);
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 1, 1),
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 1, 0), 0.1);
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 1, 1),
                    0.1 * (1 + std::cos(std::numbers::pi / 8)) / 2);
-  EXPECT_DOUBLE_EQ(RateAt(cosine, 2, 0), 0.05);
-  EXPECT_NEAR(RateAt(cosine, 3, 0), 0, 1e-15);
-  EXPECT_NEAR(RateAt(cosine, 3, 2), 0, 1e-15);
+  EXPECT_DOUBLE_EQ(RateAt({cosine}, 2, 0), 0.05);
+  EXPECT_NEAR(RateAt({cosine}, 3, 0), 0, 1e-15);
+  EXPECT_NEAR(RateAt({cosine}, 3, 2), 0, 1e-15);
 }
 
 }  // namespace
