@@ -11,6 +11,7 @@
 #include <ATen/ops/full.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
 #include "initializers/registry.h"
 #include "initializers/state_dict.h"
@@ -170,6 +171,27 @@ TEST(MomentsTest, AreThoseOfTheDistribution) {
                 std::sqrt(3.0) * s * (1 + 1e-6))
           << i;
     }
+  }
+}
+
+TEST(TruncatedNormalTest, HasTheDeviationThatItsCutsLeave) {
+  struct Case {
+    TruncatedNormalOptions options;
+    double ratio;  // Of the deviation to the one before the cuts.
+  };
+  for (const Case& each : {Case{{.deviation = 0.02, .cut = 2}, 1},
+                           Case{{.deviation = 0.5, .cut = 1.5}, 0.986578},
+                           Case{{.deviation = 1, .cut = 2}, 0.879626},
+                           Case{{.deviation = 3, .cut = 3}, 0.539560}}) {
+    at::Generator generator = at::detail::createCPUGenerator(1);
+    const at::Tensor draws = at::full({1'000'000}, 9.f);
+
+    FillTruncatedNormal(draws, each.options, generator);
+
+    const double deviation = draws.std().item<double>();
+    EXPECT_NEAR(deviation / each.options.deviation, each.ratio, 0.005);
+    EXPECT_LE(draws.abs().max().item<double>(), each.options.cut);
+    EXPECT_NEAR(draws.mean().item<double>() / deviation, 0, 0.005);
   }
 }
 

@@ -42,7 +42,7 @@ MAY_INCLUDE = {
                      "worker/dataset_files"],
     "worker/models": ["base", "worker/spec_fields",
                       # own_default.h: what a model starts with by itself.
-                      "initializers"],
+                      "initializers", "initializers/classic"],
     "worker/datasets": ["base", "worker/dataset_files"],
     "worker/training": ["base", "worker/models", "worker/datasets"],
     "worker/measurement": ["base", "worker/models", "worker/datasets"],

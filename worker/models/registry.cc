@@ -1,11 +1,19 @@
 #include "worker/models/registry.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "worker/models/cifar_mobilenet_v2.h"
 #include "worker/models/cifar_resnet.h"
+#include "worker/models/convnext.h"
+#include "worker/models/densenet121.h"
+#include "worker/models/inception_v3.h"
 #include "worker/models/lenet.h"
+#include "worker/models/mobilenet_v2.h"
 #include "worker/models/small_cnn.h"
+#include "worker/models/swin.h"
 #include "worker/spec_fields/spec_fields.h"
 
 namespace headstart::worker {
@@ -19,6 +27,57 @@ struct Entry {
   // Reads its own options and no others.
   std::shared_ptr<Model> (*make)(const ModelShape& shape, SpecFields& options);
 };
+
+template <int64_t side>
+bool TakesSide(const ModelShape& shape) {
+  return shape.height >= side && shape.width >= side;
+}
+
+// Notes a problem with option `name` unless the images have sides of `side` or
+// more.
+void NeedSide(int64_t side, const ModelShape& shape, SpecFields& options,
+              const std::string& name, absl::string_view value) {
+  if (std::min(shape.height, shape.width) >= side) return;
+  options.Refuse(options.At(name),
+                 absl::StrCat(value, " needs images of ", side, "x", side,
+                              " or more; the data set has ", shape.height, "x",
+                              shape.width));
+}
+
+// Whether the stem is the one for small images. The usual one needs images of
+// `usual_side` or more.
+bool SmallImages(const ModelShape& shape, SpecFields& options,
+                 int64_t usual_side = 1) {
+  const bool small =
+      options.Enum<bool>("stem", {{"IMAGENET", false}, {"SMALL_IMAGES", true}});
+  if (!small) NeedSide(usual_side, shape, options, "stem", "IMAGENET");
+  return small;
+}
+
+std::shared_ptr<Model> Inception(const ModelShape& shape, SpecFields& options) {
+  const bool auxiliary = options.Bool("auxiliary_head");
+  if (auxiliary) {
+    NeedSide(kInceptionV3AuxiliaryMinSide, shape, options, "auxiliary_head",
+             "true");
+  }
+  return MakeInceptionV3({.channels = shape.channels,
+                          .classes = shape.classes,
+                          .auxiliary_head = auxiliary,
+                          .truncated_normal_weights = options.Enum<bool>(
+                              "default_weights", {{"TRUNCATED_NORMAL", true},
+                                                  {"FRAMEWORK", false}}),
+                          .dropout = options.Number("dropout", kBelowOne)});
+}
+
+std::shared_ptr<Model> Convnext(ConvnextSize size, const ModelShape& shape,
+                                SpecFields& options) {
+  return MakeConvnext(
+      {.channels = shape.channels,
+       .classes = shape.classes,
+       .size = size,
+       .small_images = SmallImages(shape, options, kConvnextMinSide),
+       .stochastic_depth = options.Number("stochastic_depth", kShare)});
+}
 
 constexpr Entry kModels[] = {
     {"lenet_300_100",
@@ -37,6 +96,43 @@ constexpr Entry kModels[] = {
     {"cifar_resnet18", nullptr, "any",
      [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
        return std::make_shared<CifarResnet18>(s.channels, s.classes);
+     }},
+    {"inception_v3", TakesSide<kInceptionV3MinSide>, "75x75 or more",
+     Inception},
+    {"mobilenet_v2", nullptr, "any",
+     [](const ModelShape& s, SpecFields& options) {
+       return MakeMobilenetV2(
+           {.channels = s.channels,
+            .classes = s.classes,
+            .small_images = SmallImages(s, options),
+            .dropout = options.Number("dropout", kBelowOne)});
+     }},
+    {"cifar_mobilenet_v2", nullptr, "any",
+     [](const ModelShape& s, SpecFields&) {
+       return MakeCifarMobilenetV2(
+           {.channels = s.channels, .classes = s.classes});
+     }},
+    {"convnext_tiny", TakesSide<kConvnextSmallImagesMinSide>, "11x11 or more",
+     [](const ModelShape& s, SpecFields& options) {
+       return Convnext(ConvnextSize::kTiny, s, options);
+     }},
+    {"convnext_base", TakesSide<kConvnextSmallImagesMinSide>, "11x11 or more",
+     [](const ModelShape& s, SpecFields& options) {
+       return Convnext(ConvnextSize::kBase, s, options);
+     }},
+    {"swin_t", TakesSide<kSwinTinyMinSide>, "4x4 or more",
+     [](const ModelShape& s, SpecFields& options) {
+       return MakeSwinTiny(
+           {.channels = s.channels,
+            .classes = s.classes,
+            .stochastic_depth = options.Number("stochastic_depth", kShare)});
+     }},
+    {"densenet121", TakesSide<kDensenet121SmallImagesMinSide>, "8x8 or more",
+     [](const ModelShape& s, SpecFields& options) {
+       return MakeDensenet121(
+           {.channels = s.channels,
+            .classes = s.classes,
+            .small_images = SmallImages(s, options, kDensenet121MinSide)});
      }},
 };
 

@@ -1,0 +1,137 @@
+#include "worker/models/cifar_mobilenet_v2.h"
+
+#include <ATen/ops/mean.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
+#include "worker/models/chain.h"
+#include "worker/models/model.h"
+
+namespace headstart::worker {
+namespace {
+
+using torch::nn::BatchNorm2d;
+using torch::nn::Conv2d;
+using torch::nn::Conv2dOptions;
+
+constexpr int64_t kStemOut = 32;
+constexpr int64_t kLastOut = 1280;
+
+// Blocks of one width: the first has the stride.
+struct Stage {
+  int64_t expansion;
+  int64_t out;
+  int64_t blocks;
+  int64_t stride;
+};
+constexpr Stage kStages[] = {
+    {1, 16, 1, 1}, {6, 24, 2, 1},  {6, 32, 3, 2},  {6, 64, 4, 2},
+    {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1},
+};
+
+Conv2d Conv1x1(int64_t in, int64_t out) {
+  return Conv2d(Conv2dOptions(in, out, 1).bias(false));
+}
+
+// Widen with 1x1, filter each channel with 3x3, narrow with 1x1; plus the
+// shortcut where the size stays.
+class Block final : public torch::nn::Module {
+ public:
+  Block(int64_t in, int64_t out, int64_t expansion, int64_t stride)
+      : conv1_(register_module("conv1", Conv1x1(in, in * expansion))),
+        bn1_(register_module("bn1", BatchNorm2d(in * expansion))),
+        conv2_(register_module(
+            "conv2", Conv2d(Conv2dOptions(in * expansion, in * expansion, 3)
+                                .stride(stride)
+                                .padding(1)
+                                .groups(in * expansion)
+                                .bias(false)))),
+        bn2_(register_module("bn2", BatchNorm2d(in * expansion))),
+        conv3_(register_module("conv3", Conv1x1(in * expansion, out))),
+        bn3_(register_module("bn3", BatchNorm2d(out))),
+        has_shortcut_(stride == 1) {
+    if (has_shortcut_ && in != out) {
+      shortcut_ = register_module("shortcut",
+                                  Chain(Conv1x1(in, out), BatchNorm2d(out)));
+    }
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    at::Tensor y = bn1_->forward(conv1_->forward(x)).relu_();
+    y = bn2_->forward(conv2_->forward(y)).relu_();
+    y = bn3_->forward(conv3_->forward(y));
+    if (!has_shortcut_) return y;
+    return y + (shortcut_.is_empty() ? x : shortcut_->forward(x));
+  }
+
+ private:
+  Conv2d conv1_;
+  BatchNorm2d bn1_;
+  Conv2d conv2_;
+  BatchNorm2d bn2_;
+  Conv2d conv3_;
+  BatchNorm2d bn3_;
+  const bool has_shortcut_;
+  Chain shortcut_{nullptr};
+};
+
+class CifarMobilenetV2 final : public Model {
+ public:
+  explicit CifarMobilenetV2(const CifarMobilenetV2Options& options);
+
+  at::Tensor forward(const at::Tensor& images) override;
+
+ private:
+  Conv2d conv1_;
+  BatchNorm2d bn1_;
+  Chain layers_;
+  Conv2d conv2_;
+  BatchNorm2d bn2_;
+  torch::nn::Linear linear_;
+};
+
+Chain Layers() {
+  Chain layers;
+  int64_t width = kStemOut;
+  for (const Stage& stage : kStages) {
+    for (int64_t block = 0; block < stage.blocks; ++block) {
+      layers->push_back(std::make_shared<Block>(
+          width, stage.out, stage.expansion, block == 0 ? stage.stride : 1));
+      width = stage.out;
+    }
+  }
+  return layers;
+}
+
+CifarMobilenetV2::CifarMobilenetV2(const CifarMobilenetV2Options& options)
+    : conv1_(register_module("conv1",
+                             Conv2d(Conv2dOptions(options.channels, kStemOut, 3)
+                                        .padding(1)
+                                        .bias(false)))),
+      bn1_(register_module("bn1", BatchNorm2d(kStemOut))),
+      layers_(register_module("layers", Layers())),
+      conv2_(register_module("conv2",
+                             Conv1x1(std::rbegin(kStages)->out, kLastOut))),
+      bn2_(register_module("bn2", BatchNorm2d(kLastOut))),
+      linear_(register_module("linear",
+                              torch::nn::Linear(kLastOut, options.classes))) {}
+
+at::Tensor CifarMobilenetV2::forward(const at::Tensor& images) {
+  // Channels last: batch norm and depthwise convolutions are vectorized across
+  // channels only then. Weights keep their own layout.
+  at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
+  x = bn1_->forward(conv1_->forward(x)).relu_();
+  x = layers_->forward(x);
+  x = bn2_->forward(conv2_->forward(x)).relu_();
+  return linear_->forward(x.mean({2, 3}));
+}
+
+}  // namespace
+
+std::shared_ptr<Model> MakeCifarMobilenetV2(
+    const CifarMobilenetV2Options& options) {
+  return std::make_shared<CifarMobilenetV2>(options);
+}
+
+}  // namespace headstart::worker
