@@ -1,77 +1,118 @@
 #include "worker/models/cifar_resnet.h"
 
-#include <ATen/ops/mean.h>
-#include <ATen/ops/relu.h>
+#include "worker/models/model.h"
 
 namespace headstart::worker {
 namespace {
 
 using torch::nn::BatchNorm2d;
-using torch::nn::Conv2d;
-using torch::nn::Conv2dOptions;
 using torch::nn::Sequential;
 
-Conv2d Conv3x3(int64_t in, int64_t out, int64_t stride) {
-  return Conv2d(
-      Conv2dOptions(in, out, 3).stride(stride).padding(1).bias(false));
-}
+constexpr char kShortcut[] = "shortcut";
 
-// relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))
-class BasicBlock final : public torch::nn::Module {
+class CifarResnet final : public Model {
  public:
-  BasicBlock(int64_t in, int64_t out, int64_t stride)
-      : conv1_(register_module("conv1", Conv3x3(in, out, stride))),
-        bn1_(register_module("bn1", BatchNorm2d(out))),
-        conv2_(register_module("conv2", Conv3x3(out, out, 1))),
-        bn2_(register_module("bn2", BatchNorm2d(out))),
-        shortcut_(nullptr) {
-    if (stride == 1 && in == out) return;
-    shortcut_ = register_module(
-        "shortcut",
-        Sequential(Conv2d(Conv2dOptions(in, out, 1).stride(stride).bias(false)),
-                   BatchNorm2d(out)));
-  }
+  explicit CifarResnet(const CifarResnetOptions& options)
+      : conv1_(register_module("conv1", Conv3x3(options.channels, 64))),
+        bn1_(register_module("bn1", BatchNorm2d(64))),
+        layer1_(register_module("layer1",
+                                ResnetStage(options.layout, 0, kShortcut))),
+        layer2_(register_module("layer2",
+                                ResnetStage(options.layout, 1, kShortcut))),
+        layer3_(register_module("layer3",
+                                ResnetStage(options.layout, 2, kShortcut))),
+        layer4_(register_module("layer4",
+                                ResnetStage(options.layout, 3, kShortcut))),
+        linear_(register_module(
+            "linear", Linear(options.layout.features(), options.classes))) {}
 
-  at::Tensor forward(const at::Tensor& x) {
-    at::Tensor y = at::relu(bn1_->forward(conv1_->forward(x)));
-    y = bn2_->forward(conv2_->forward(y));
-    y = y + (shortcut_.is_empty() ? x : shortcut_->forward(x));
-    return at::relu(y);
+  at::Tensor forward(const at::Tensor& images) override {
+    at::Tensor x = bn1_->forward(conv1_->forward(ChannelsLast(images))).relu_();
+    x = layer1_->forward(x);
+    x = layer2_->forward(x);
+    x = layer3_->forward(x);
+    x = layer4_->forward(x);
+    return linear_->forward(GlobalMean(x));
   }
 
  private:
   Conv2d conv1_;
   BatchNorm2d bn1_;
-  Conv2d conv2_;
-  BatchNorm2d bn2_;
-  Sequential shortcut_;
+  Sequential layer1_;
+  Sequential layer2_;
+  Sequential layer3_;
+  Sequential layer4_;
+  Linear linear_;
 };
 
-Sequential Stage(int64_t in, int64_t out, int64_t stride) {
-  return Sequential(BasicBlock(in, out, stride), BasicBlock(out, out, 1));
+class PreactBlock final : public torch::nn::Module {
+ public:
+  PreactBlock(int64_t in, int64_t out, int64_t stride)
+      : bn1_(register_module("bn1", BatchNorm2d(in))),
+        conv1_(register_module("conv1", Conv3x3(in, out, stride))),
+        bn2_(register_module("bn2", BatchNorm2d(out))),
+        conv2_(register_module("conv2", Conv3x3(out, out))) {
+    if (stride == 1 && in == out) return;
+    shortcut_ =
+        register_module(kShortcut, Sequential(Conv1x1(in, out, stride)));
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    const at::Tensor active = bn1_->forward(x).relu_();
+    at::Tensor y = bn2_->forward(conv1_->forward(active)).relu_();
+    y = conv2_->forward(y);
+    return y.add_(shortcut_.is_empty() ? x : shortcut_->forward(active));
+  }
+
+ private:
+  BatchNorm2d bn1_;
+  Conv2d conv1_;
+  BatchNorm2d bn2_;
+  Conv2d conv2_;
+  Sequential shortcut_{nullptr};
+};
+
+Sequential PreactStage(int64_t in, int64_t out, int64_t stride) {
+  return Sequential(PreactBlock(in, out, stride), PreactBlock(out, out, 1));
 }
+
+class PreactResnet18 final : public Model {
+ public:
+  explicit PreactResnet18(const PreactResnet18Options& options)
+      : conv1_(register_module("conv1", Conv3x3(options.channels, 64))),
+        layer1_(register_module("layer1", PreactStage(64, 64, 1))),
+        layer2_(register_module("layer2", PreactStage(64, 128, 2))),
+        layer3_(register_module("layer3", PreactStage(128, 256, 2))),
+        layer4_(register_module("layer4", PreactStage(256, 512, 2))),
+        linear_(register_module("linear", Linear(512, options.classes))) {}
+
+  at::Tensor forward(const at::Tensor& images) override {
+    at::Tensor x = conv1_->forward(ChannelsLast(images));
+    x = layer1_->forward(x);
+    x = layer2_->forward(x);
+    x = layer3_->forward(x);
+    x = layer4_->forward(x);
+    return linear_->forward(GlobalMean(x));
+  }
+
+ private:
+  Conv2d conv1_;
+  Sequential layer1_;
+  Sequential layer2_;
+  Sequential layer3_;
+  Sequential layer4_;
+  Linear linear_;
+};
 
 }  // namespace
 
-CifarResnet18::CifarResnet18(int64_t channels, int64_t classes)
-    : conv1_(register_module("conv1", Conv3x3(channels, 64, 1))),
-      bn1_(register_module("bn1", BatchNorm2d(64))),
-      layer1_(register_module("layer1", Stage(64, 64, 1))),
-      layer2_(register_module("layer2", Stage(64, 128, 2))),
-      layer3_(register_module("layer3", Stage(128, 256, 2))),
-      layer4_(register_module("layer4", Stage(256, 512, 2))),
-      linear_(register_module("linear", torch::nn::Linear(512, classes))) {}
+std::shared_ptr<Model> MakeCifarResnet(const CifarResnetOptions& options) {
+  return std::make_shared<CifarResnet>(options);
+}
 
-at::Tensor CifarResnet18::forward(const at::Tensor& images) {
-  // Channels last: batch norm and pooling are vectorized across channels only
-  // then. Weights keep their own layout.
-  at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
-  x = at::relu(bn1_->forward(conv1_->forward(x)));
-  x = layer1_->forward(x);
-  x = layer2_->forward(x);
-  x = layer3_->forward(x);
-  x = layer4_->forward(x);
-  return linear_->forward(x.mean({2, 3}));
+std::shared_ptr<Model> MakePreactResnet18(
+    const PreactResnet18Options& options) {
+  return std::make_shared<PreactResnet18>(options);
 }
 
 }  // namespace headstart::worker

@@ -12,8 +12,10 @@
 #include "worker/models/inception_v3.h"
 #include "worker/models/lenet.h"
 #include "worker/models/mobilenet_v2.h"
+#include "worker/models/model.h"
 #include "worker/models/small_cnn.h"
 #include "worker/models/swin.h"
+#include "worker/models/torchvision_resnet.h"
 #include "worker/spec_fields/spec_fields.h"
 
 namespace headstart::worker {
@@ -79,6 +81,21 @@ std::shared_ptr<Model> Convnext(ConvnextSize size, const ModelShape& shape,
        .stochastic_depth = options.Number("stochastic_depth", kShare)});
 }
 
+template <const ResnetLayout& layout>
+std::shared_ptr<Model> CifarResnet(const ModelShape& shape, SpecFields&) {
+  return MakeCifarResnet(
+      {.channels = shape.channels, .classes = shape.classes, .layout = layout});
+}
+
+template <const ResnetLayout& layout>
+std::shared_ptr<Model> TorchvisionResnet(const ModelShape& shape,
+                                         SpecFields& options) {
+  return MakeTorchvisionResnet({.channels = shape.channels,
+                                .classes = shape.classes,
+                                .layout = layout,
+                                .small_images = SmallImages(shape, options)});
+}
+
 constexpr Entry kModels[] = {
     {"lenet_300_100",
      [](const ModelShape& s) {
@@ -89,14 +106,24 @@ constexpr Entry kModels[] = {
        return std::make_shared<Lenet300100>(s.channels * s.height * s.width,
                                             s.classes);
      }},
-    {"small_cnn", nullptr, "any",
+    {"small_cnn", TakesSide<4>, "4x4 or more",
      [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
        return std::make_shared<SmallCnn>(s.channels, s.classes);
      }},
-    {"cifar_resnet18", nullptr, "any",
-     [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
-       return std::make_shared<CifarResnet18>(s.channels, s.classes);
+    {"cifar_resnet18", nullptr, "any", CifarResnet<kResnet18>},
+    {"cifar_resnet50", nullptr, "any", CifarResnet<kResnet50>},
+    {"cifar_resnet152", nullptr, "any", CifarResnet<kResnet152>},
+    {"preact_resnet18", nullptr, "any",
+     [](const ModelShape& s, SpecFields&) {
+       return MakePreactResnet18(
+           {.channels = s.channels, .classes = s.classes});
      }},
+    {"resnet18", nullptr, "any", TorchvisionResnet<kResnet18>},
+    {"resnet34", nullptr, "any", TorchvisionResnet<kResnet34>},
+    {"resnet50", nullptr, "any", TorchvisionResnet<kResnet50>},
+    {"resnet101", nullptr, "any", TorchvisionResnet<kResnet101>},
+    {"resnet152", nullptr, "any", TorchvisionResnet<kResnet152>},
+    {"wide_resnet50_2", nullptr, "any", TorchvisionResnet<kWideResnet50x2>},
     {"inception_v3", TakesSide<kInceptionV3MinSide>, "75x75 or more",
      Inception},
     {"mobilenet_v2", nullptr, "any",

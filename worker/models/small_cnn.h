@@ -4,9 +4,8 @@
 #include <cstdint>
 
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
@@ -22,13 +21,13 @@ class SmallCnn final : public Model {
   at::Tensor forward(const at::Tensor& images) override;
 
  private:
-  torch::nn::Conv2d conv1_;
+  Conv2d conv1_;
   torch::nn::BatchNorm2d bn1_;
-  torch::nn::Conv2d conv2_;
+  Conv2d conv2_;
   torch::nn::BatchNorm2d bn2_;
-  torch::nn::Conv2d conv3_;
+  Conv2d conv3_;
   torch::nn::BatchNorm2d bn3_;
-  torch::nn::Linear linear_;
+  Linear linear_;
 };
 
 }  // namespace headstart::worker
