@@ -47,7 +47,7 @@ struct Options {
   int64_t seed = 42;
 };
 
-std::shared_ptr<Model> MakeLenet(const DatasetInfo& info, int64_t seed) {
+std::shared_ptr<Model> MakeLenet(const InputInfo& info, int64_t seed) {
   std::shared_ptr<Model> model =
       MakeModel({.name = "lenet_300_100"}, {.channels = info.channels,
                                             .height = info.height,
@@ -157,7 +157,8 @@ int Main(int argc, char** argv) {
   DatasetReader datasets({options.datasets});
   const absl::StatusOr<TrainingData> data = datasets.ReadTraining(
       {.name = "mnist",
-       .split = {.validation_examples = options.validation_examples}});
+       .split = {.validation_examples = options.validation_examples}},
+      options.seed);
   if (!data.ok()) {
     std::cerr << data.status().message() << "\n";
     return 1;

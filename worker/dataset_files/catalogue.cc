@@ -1,10 +1,5 @@
 #include "worker/dataset_files/catalogue.h"
 
-#include <array>
-
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-
 namespace headstart::worker {
 namespace {
 
@@ -104,11 +99,6 @@ const DatasetInfo* FindDatasetInfo(absl::string_view name) {
     if (info.name == name) return &info;
   }
   return nullptr;
-}
-
-std::string InputTransform(const DatasetInfo& info) {
-  return absl::StrCat("pixel/255; mean ", absl::StrJoin(info.mean, " "),
-                      "; std ", absl::StrJoin(info.standard_deviation, " "));
 }
 
 }  // namespace headstart::worker

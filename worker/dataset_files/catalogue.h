@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -49,9 +48,5 @@ absl::Span<const DatasetInfo> KnownDatasets();
 
 // Null when there is no data set of that name.
 const DatasetInfo* FindDatasetInfo(absl::string_view name);
-
-// How pixels become a model's input, as the manifest has it:
-// "pixel/255; mean 0.1307; std 0.3081".
-std::string InputTransform(const DatasetInfo& info);
 
 }  // namespace headstart::worker

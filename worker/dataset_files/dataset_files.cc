@@ -44,9 +44,9 @@ absl::StatusOr<RawExamples> ReadDataset(absl::Span<const std::string> roots,
                               .classes = info.classes};
   RawExamples examples;
   examples.pixels.resize(count * image_bytes);
-  examples.labels.resize(count);
+  std::vector<uint8_t> label_bytes(count);
   const auto pixels = absl::MakeSpan(examples.pixels);
-  const auto labels = absl::MakeSpan(examples.labels);
+  const auto labels = absl::MakeSpan(label_bytes);
 
   for (size_t i = 0; i < files.size(); ++i) {
     const std::string path = absl::StrCat(folder, "/", files[i].name);
@@ -63,6 +63,7 @@ absl::StatusOr<RawExamples> ReadDataset(absl::Span<const std::string> roots,
     HS_RETURN_IF_ERROR(crc32.status());
     HS_RETURN_IF_ERROR(CheckContent(path, files[i], *crc32));
   }
+  examples.labels.assign(label_bytes.begin(), label_bytes.end());
   return examples;
 }
 

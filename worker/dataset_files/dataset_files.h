@@ -11,16 +11,11 @@
 #include "absl/types/span.h"
 
 #include "worker/dataset_files/catalogue.h"
+#include "worker/dataset_files/raw_examples.h"
 
 namespace headstart::worker {
 
 enum class DatasetPart { kTrain, kTest };
-
-// Examples as they lie in the files.
-struct RawExamples {
-  std::vector<uint8_t> pixels;  // [count, channels, height, width]
-  std::vector<uint8_t> labels;  // [count], each below the number of classes.
-};
 
 // What is there of one known data set.
 struct DatasetPresence {

@@ -367,13 +367,5 @@ TEST_F(DatasetFilesTest, FindsOneChangedPixelOfMnist) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("CRC-32"));
 }
 
-TEST(CatalogueTest, NamesTheInputTransform) {
-  EXPECT_EQ(InputTransform(*FindDatasetInfo("mnist")),
-            "pixel/255; mean 0.1307; std 0.3081");
-  EXPECT_EQ(InputTransform(*FindDatasetInfo("cifar10")),
-            "pixel/255; mean 0.4914 0.4822 0.4465; std 0.247 0.2435 0.2616");
-  EXPECT_EQ(FindDatasetInfo("imagenet"), nullptr);
-}
-
 }  // namespace
 }  // namespace headstart::worker

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 
 #include "worker/dataset_files/dataset_files.h"
+#include "worker/datasets/augmentation.h"
 #include "worker/datasets/dataset.h"
 #include "worker/datasets/split.h"
 
@@ -17,10 +18,37 @@ namespace headstart::worker {
 // Names as in the proto's Dataset: mnist.
 std::vector<std::string> DatasetNames();
 
+// Both per channel and of pixels scaled to [0, 1], or both empty: the data
+// set's own.
+struct NormalizationOptions {
+  std::vector<double> mean;
+  std::vector<double> standard_deviation;
+};
+
+// What the data set synthetic is made of; see synthetic.h.
+struct SyntheticOptions {
+  int64_t train_examples = 0;
+  int64_t test_examples = 0;
+  int64_t channels = 0;
+  int64_t image_size = 0;
+  int64_t classes = 0;
+  int64_t seed = 0;
+};
+
 // The proto's Dataset.
 struct DatasetSpec {
   std::string name;
   SplitOptions split;
+  NormalizationOptions normalization;
+  // Data sets of JPEG files only. The number of classes that the folder must
+  // have; 0: the official one.
+  int64_t classes = 0;
+  // Height and width that images are brought to; 0: the usual one.
+  int64_t image_size = 0;
+  // image_folder only: its name below a data sets folder.
+  std::string folder;
+  // synthetic only.
+  SyntheticOptions synthetic;
 };
 
 // The examples that one training uses.
@@ -35,17 +63,26 @@ class DatasetReader final {
  public:
   explicit DatasetReader(std::vector<std::string> roots);
 
+  // The run's seed draws what the spec wants drawn per run. The examples are
+  // ready for `augmentation`.
   //   NotFound         the data set is unknown or not in the folders.
-  //   InvalidArgument  the split asks for what there is not, or a file is not
-  //                    what it should be (see ReadDataset).
-  absl::StatusOr<TrainingData> ReadTraining(const DatasetSpec& spec);
+  //   InvalidArgument  the split asks for what there is not, or a field does
+  //                    not fit the data set; the message names it.
+  //   DataLoss         a file is not what it should be (see ReadDataset).
+  absl::StatusOr<TrainingData> ReadTraining(
+      const DatasetSpec& spec, int64_t run_seed,
+      const AugmentationOptions& augmentation = {});
   // All of the official test part. The part is read when first asked for.
   absl::StatusOr<Examples> ReadTest(const DatasetSpec& spec);
 
  private:
-  using Part = std::shared_ptr<const RawExamples>;
+  // One official part, in memory.
+  struct Part {
+    std::shared_ptr<ImageSource> source;
+    std::vector<int32_t> labels;
+  };
 
-  absl::StatusOr<Part> Read(const DatasetInfo& info, DatasetPart part);
+  absl::StatusOr<const Part*> Read(const DatasetInfo& info, DatasetPart part);
 
   const std::vector<std::string> roots_;
   const DatasetInfo* info_ = nullptr;  // What the parts are of.

@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include "worker/datasets/dataset.h"
+#include "worker/datasets/memory_images.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
@@ -19,14 +21,21 @@ namespace {
 // `count` examples of MNIST's shape; example i has label i % 10 and that digit
 // in its first pixel.
 Examples MakeExamples(int64_t count) {
-  const DatasetInfo& info = *FindDatasetInfo("mnist");
-  auto raw = std::make_shared<RawExamples>();
-  raw->pixels.resize(count * 28 * 28);
+  std::vector<uint8_t> pixels(count * 28 * 28);
+  Rows rows;
   for (int64_t i = 0; i < count; ++i) {
-    raw->labels.push_back(i % 10);
-    raw->pixels[i * 28 * 28] = i % 10;
+    rows.rows.push_back(i);
+    rows.labels.push_back(i % 10);
+    pixels[i * 28 * 28] = i % 10;
   }
-  return Examples(info, std::move(raw));
+  return Examples({.channels = 1,
+                   .height = 28,
+                   .width = 28,
+                   .classes = 10,
+                   .mean = {0.1307},
+                   .standard_deviation = {0.3081}},
+                  std::make_shared<MemoryImages>(1, 28, 28, std::move(pixels)),
+                  std::move(rows));
 }
 
 // Knows the digit from the first pixel; says 0 for 9.

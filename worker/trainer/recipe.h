@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 
 #include "initializers/registry.h"
+#include "worker/datasets/augmentation.h"
 #include "worker/datasets/registry.h"
 #include "worker/models/registry.h"
 #include "worker/training/optimizer.h"
@@ -20,6 +21,7 @@ enum class TestWhen { kNever, kLastEpoch, kEveryEpoch };
 struct Recipe {
   ModelSpec model;
   DatasetSpec dataset;
+  AugmentationOptions augmentation;
   int64_t epochs;
   int64_t batch_size;
   OptimizerOptions optimizer;

@@ -37,7 +37,8 @@ class Loop final {
         datasets_(datasets),
         clock_(clock),
         host_(host),
-        batches_(run.data.training, run.recipe.batch_size) {}
+        batches_(run.data.training, run.recipe.augmentation, assign.seed,
+                 run.recipe.batch_size) {}
 
   absl::Status TrainEpochs();
   // The last epoch that the host has a snapshot of.
@@ -141,8 +142,11 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
                        .step = step,
                        .steps_per_epoch = steps,
                        .epochs = run_.recipe.epochs}));
-    const Batch batch = batches_.Read(
-        absl::MakeConstSpan(order).subspan(step * batch_size, batch_size));
+    HS_ASSIGN_OR_RETURN(
+        const Batch batch,
+        batches_.ReadAugmented(
+            epoch, step,
+            absl::MakeConstSpan(order).subspan(step * batch_size, batch_size)));
     const double loss = TrainBatch(batch, correct);
     if (!std::isfinite(loss)) {
       return absl::OutOfRangeError(absl::StrFormat(

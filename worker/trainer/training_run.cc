@@ -41,8 +41,10 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
   HS_ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(assign.training_json));
   HS_RETURN_IF_ERROR(CheckEpochs(assign, recipe));
   SeedDefaultGenerator(assign.seed);
-  HS_ASSIGN_OR_RETURN(TrainingData data, datasets.ReadTraining(recipe.dataset));
-  const DatasetInfo& info = data.training.info();
+  HS_ASSIGN_OR_RETURN(
+      TrainingData data,
+      datasets.ReadTraining(recipe.dataset, assign.seed, recipe.augmentation));
+  const InputInfo& info = data.training.info();
   HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
                       MakeModel(recipe.model, {.channels = info.channels,
                                                .height = info.height,
