@@ -86,9 +86,11 @@ void Declare(CLI::App& app, Flags& flags) {
                  "host:port for /metrics, loopback only; port 0 lets the "
                  "system choose.")
       ->capture_default_str();
-  app.add_option("--slabs", flags.agent.slab_count,
-                 "Slabs per slot, each as large as what an epoch stores: how "
-                 "many epochs may wait for storage before training does.")
+  app.add_option(
+         "--slabs", flags.agent.slab_count,
+         "Slabs per slot, each as large as what an epoch stores: one to "
+         "train in, the others for epochs that may wait for storage "
+         "before training does.")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   app.add_option("--trainer", flags.agent.trainer_program,

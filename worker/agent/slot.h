@@ -120,7 +120,10 @@ class Slot final {
     bool slabs_sent = false;  // It may fill them.
     std::optional<EpochDone> measured;
     int64_t snapshot_epoch = -1;  // The last one.
-    std::string waiting_for;      // As AttemptStatus.waiting_for.
+    // What it said last may be followed by a wait for a slab: an epoch to copy,
+    // or a snapshot that took the slab in which it trains.
+    bool needs_slab = false;
+    std::string waiting_for;  // As AttemptStatus.waiting_for.
     std::optional<StopMode> stop_sent;
     std::optional<Ending> ending;  // Once it is decided.
 
@@ -163,7 +166,7 @@ class Slot final {
   // Sends. A trainer that does not read is killed by CheckDeadlines.
   void Tell(const AgentMessage& message,
             absl::Span<const int> descriptors = {});
-  // Whether it has an epoch to snapshot and no slab to do it in.
+  // Whether it may be waiting for a slab, and has none.
   bool WaitsForSlab() const;
   // When it has been silent for too long.
   absl::Duration SilentUntil() const;

@@ -58,9 +58,8 @@ void Slot::Tell(const AgentMessage& message,
 
 bool Slot::WaitsForSlab() const {
   return current_ != nullptr && current_->trainer_busy &&
-         current_->measured.has_value() &&
-         current_->measured->epoch > current_->snapshot_epoch &&
-         slabs_.all_taken();
+         current_->snapshot_epoch < current_->assignment.until_epoch() &&
+         current_->needs_slab && slabs_.all_taken();
 }
 
 absl::Duration Slot::SilentUntil() const {
@@ -203,11 +202,15 @@ absl::Status Slot::On(const Step& step) {
     board_.SetProgress(current_->key, step.epoch,
                        std::min(1.0, static_cast<double>(step.step) /
                                          static_cast<double>(step.steps)));
+    current_->needs_slab = false;
   }
   return absl::OkStatus();
 }
 
-absl::Status Slot::On(const Heartbeat&) { return absl::OkStatus(); }
+absl::Status Slot::On(const Heartbeat&) {
+  if (current_ != nullptr) current_->needs_slab = false;
+  return absl::OkStatus();
+}
 
 absl::Status Slot::On(const EpochDone& epoch) {
   if (current_ == nullptr || !current_->trainer_busy || !current_->slabs_sent ||
@@ -217,6 +220,7 @@ absl::Status Slot::On(const EpochDone& epoch) {
   }
   metrics_.CountEpoch(epoch.seconds);
   current_->measured = epoch;
+  current_->needs_slab = true;
   return absl::OkStatus();
 }
 
@@ -233,6 +237,7 @@ absl::Status Slot::On(const Snapshot& snapshot) {
   }
   HS_RETURN_IF_ERROR(slabs_.Take(snapshot.slab));
   current_->snapshot_epoch = snapshot.epoch;
+  current_->needs_slab = true;
   if (current_->cancel.stopped()) {
     slabs_.Give(snapshot.slab);
     return absl::OkStatus();

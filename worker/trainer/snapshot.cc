@@ -24,7 +24,7 @@ TensorTable MakeTable(absl::Span<const StateTensor> tensors) {
 }
 
 void CopyToSlab(absl::Span<const StateTensor> tensors, const TensorTable& table,
-                Slab& slab) {
+                const Slab& slab) {
   HS_CHECK_EQ(tensors.size(), table.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
     const absl::Span<char> to = slab.Tensor(table[i]);

@@ -16,16 +16,15 @@ namespace headstart::worker {
 // A tensor on loan that snapshots hold.
 struct StateTensor {
   std::string name;
-  at::Tensor tensor;  // Contiguous, on the CPU; its memory never moves.
+  at::Tensor tensor;  // Contiguous, on the CPU.
   TensorRole role;
 };
 
 // Where each tensor lies in every slab of an assignment.
 TensorTable MakeTable(absl::Span<const StateTensor> tensors);
 
-// Copies the tensors to their places: one memcpy each, the only part of storing
-// weights that the training loop waits for.
+// Copies the tensors to their places, one memcpy each.
 void CopyToSlab(absl::Span<const StateTensor> tensors, const TensorTable& table,
-                Slab& slab);
+                const Slab& slab);
 
 }  // namespace headstart::worker

@@ -16,7 +16,8 @@
 #include "worker/datasets/dataset.h"
 #include "worker/datasets/split.h"
 #include "worker/measurement/evaluation.h"
-#include "worker/trainer/snapshot.h"
+#include "worker/trainer/phase_timer.h"
+#include "worker/trainer/state_keeper.h"
 #include "worker/trainer/training_run.h"
 #include "worker/training/schedule.h"
 
@@ -37,6 +38,7 @@ class Loop final {
         datasets_(datasets),
         clock_(clock),
         host_(host),
+        keeper_(run, clock, host),
         batches_(run.data.training, run.recipe.augmentation, assign.seed,
                  run.recipe.batch_size) {}
 
@@ -62,26 +64,10 @@ class Loop final {
   DatasetReader& datasets_;
   Clock& clock_;
   Host& host_;
+  StateKeeper keeper_;
   BatchReader batches_;
   int64_t snapshot_epoch_ = 0;
   PhaseSeconds seconds_;
-};
-
-// Adds the time of its life to a phase.
-class PhaseTimer final {
- public:
-  PhaseTimer(const Clock& clock, double& seconds)
-      : clock_(clock), seconds_(seconds), begin_(clock.Monotonic()) {}
-  ~PhaseTimer() { seconds_ += elapsed(); }
-
-  double elapsed() const {
-    return absl::ToDoubleSeconds(clock_.Monotonic() - begin_);
-  }
-
- private:
-  const Clock& clock_;
-  double& seconds_;
-  const absl::Duration begin_;
 };
 
 }  // namespace
@@ -105,9 +91,11 @@ namespace {
 
 absl::Status Loop::TrainEpochs() {
   snapshot_epoch_ = assign_.from_epoch;
+  HS_RETURN_IF_ERROR(keeper_.GoOn(seconds_));
   if (assign_.from_epoch == 0) HS_RETURN_IF_ERROR(TakeSnapshot(0));
   for (int64_t epoch = assign_.from_epoch + 1; epoch <= assign_.until_epoch;
        ++epoch) {
+    HS_RETURN_IF_ERROR(keeper_.GoOn(seconds_));
     EpochDone done = {.epoch = epoch};
     HS_RETURN_IF_ERROR(TrainEpoch(epoch, done.measurement));
     HS_RETURN_IF_ERROR(Measure(epoch, done.measurement));
@@ -172,15 +160,18 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
 }
 
 double Loop::TrainBatch(const Batch& batch, int64_t& correct) {
-  const at::Tensor logits = run_.model->forward(batch.images);
-  const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels);
-  const double value = loss.item<float>();
-  if (!std::isfinite(value)) return value;
-  correct += CountCorrect(logits, batch.labels);
-  // To none instead of zeros: backward then hands its tensors over uncopied.
-  run_.model->zero_grad(/*set_to_none=*/true);
-  loss.backward();
-  run_.optimizer->Step();
+  double value = 0;
+  {  // The graph ends here: a step may move the weights only without one.
+    const at::Tensor logits = run_.model->forward(batch.images);
+    const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels);
+    value = loss.item<float>();
+    if (!std::isfinite(value)) return value;
+    correct += CountCorrect(logits, batch.labels);
+    // To none instead of zeros: backward then hands its tensors over uncopied.
+    run_.model->zero_grad(/*set_to_none=*/true);
+    loss.backward();
+  }
+  keeper_.Step();
   return value;
 }
 
@@ -229,16 +220,8 @@ absl::StatusOr<Evaluation> Loop::EvaluateOn(const Examples& examples,
 }
 
 absl::Status Loop::TakeSnapshot(int64_t epoch) {
-  std::optional<int64_t> slab;
-  {
-    const PhaseTimer timer(clock_, seconds_.stall);
-    slab = host_.AcquireSlab();
-  }
-  if (!slab.has_value()) return absl::CancelledError();
-  const PhaseTimer timer(clock_, seconds_.snapshot);
-  NoteEpoch(run_, epoch);
-  CopyToSlab(run_.state, run_.started.tensors, host_.slab(*slab));
-  HS_RETURN_IF_ERROR(host_.Send(Snapshot{.epoch = epoch, .slab = *slab}));
+  if (stop_now()) return absl::CancelledError();
+  HS_RETURN_IF_ERROR(keeper_.TakeSnapshot(epoch, seconds_));
   snapshot_epoch_ = epoch;
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,25 +33,38 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Keeps messages and snapshots, and stops when told to.
+// Keeps messages and snapshots, and stops when told to. Holds every slab that
+// it was sent until the trainer has no other, and then checks that nobody wrote
+// to it.
 class FakeHost final : public Host {
  public:
+  explicit FakeHost(size_t slab_count = 3) : slab_count_(slab_count) {}
+  ~FakeHost() override {
+    while (!sent_.empty()) Free();
+  }
+
   absl::StatusOr<std::optional<Assignment>> Next() override {
     return std::nullopt;
   }
 
   absl::Status Begin(const Started& message) override {
     started = message;
-    slab_ = Slab::Create(message.slab_bytes).value();
+    for (size_t i = 0; i < slab_count_; ++i) {
+      slabs_.push_back(Slab::Create(message.slab_bytes).value());
+      free_.push_back(i);
+    }
     return absl::OkStatus();
   }
 
   std::optional<int64_t> AcquireSlab() override {
     if (stop_mode == StopMode::kNow) return std::nullopt;
-    return 0;
+    if (free_.empty()) Free();
+    const int64_t slab = free_.front();
+    free_.pop_front();
+    return slab;
   }
 
-  Slab& slab(int64_t) override { return slab_; }
+  Slab& slab(int64_t number) override { return slabs_[number]; }
 
   std::optional<StopMode> stop() const override {
     if (++stop_calls == stop_now_at_call) stop_mode = StopMode::kNow;
@@ -59,7 +73,9 @@ class FakeHost final : public Host {
 
   absl::Status Send(const TrainerMessage& message) override {
     if (const auto* snapshot = std::get_if<Snapshot>(&message)) {
-      snapshots[snapshot->epoch] = std::string(slab_.data(), slab_.bytes());
+      const Slab& slab = slabs_[snapshot->slab];
+      snapshots[snapshot->epoch] = std::string(slab.data(), slab.bytes());
+      sent_.push_back(*snapshot);
       story.push_back(absl::StrCat("snapshot ", snapshot->epoch));
     } else if (const auto* epoch = std::get_if<EpochDone>(&message)) {
       epochs[epoch->epoch] = *epoch;
@@ -100,7 +116,20 @@ class FakeHost final : public Host {
   mutable std::optional<StopMode> stop_mode;
 
  private:
-  Slab slab_;
+  void Free() {
+    const auto [epoch, slab] = sent_.front();
+    sent_.pop_front();
+    EXPECT_EQ(std::memcmp(slabs_[slab].data(), snapshots.at(epoch).data(),
+                          slabs_[slab].bytes()),
+              0)
+        << "epoch " << epoch << " was written to after it was sent";
+    free_.push_back(slab);
+  }
+
+  const size_t slab_count_;
+  std::vector<Slab> slabs_;
+  std::deque<int64_t> free_;
+  std::deque<Snapshot> sent_;
 };
 
 constexpr char kLenet[] = R"({"lenet_300_100": {}})";
@@ -219,8 +248,10 @@ TEST(TrainLoopTest, CountsTheSecondsOfTheLastSnapshotToo) {
 
   ASSERT_OK(RunOn(host, Fresh(Spec({}), 1), clock));
 
-  EXPECT_EQ(host.epochs.at(1).seconds.snapshot, 11);
-  EXPECT_EQ(host.rest, (PhaseSeconds{.snapshot = 11, .stall = 11}));
+  // Two waits for a slab, two moves, and one message.
+  EXPECT_EQ(host.epochs.at(1).seconds.snapshot, 33);
+  EXPECT_EQ(host.epochs.at(1).seconds.stall, 22);
+  EXPECT_EQ(host.rest, (PhaseSeconds{.snapshot = 11}));
 }
 
 TEST(TrainLoopTest, ReadsBackTheValuesInEffect) {
@@ -298,7 +329,7 @@ TEST_P(ResumeTest, GoesOnBitForBitFromEveryEpoch) {
 
   for (int64_t from = 1; from < 3; ++from) {
     at::randn({100});  // Another user of the process's generator.
-    FakeHost resumed;
+    FakeHost resumed(/*slab_count=*/from);  // One: all steps are in place.
 
     ASSERT_OK(RunOn(resumed, Resumed(spec, whole, from, 3)));
 

@@ -153,15 +153,15 @@ TEST(TrainerProgramTest, WaitsForASlabToBeGivenBack) {
   Trainer trainer;
   trainer.Receive<Ready>();
   trainer.Send(MakeAssign(2));
-  trainer.Begin(1);
+  trainer.Begin(2);
 
-  EXPECT_EQ(trainer.Receive<Snapshot>().epoch, 0);
+  // It trains in one slab while the other is stored.
+  const Snapshot first = trainer.Receive<Snapshot>();
   EXPECT_EQ(trainer.Receive<EpochDone>().epoch, 1);
-  trainer.Send(SlabFree{.slab = 0});
-  EXPECT_EQ(trainer.Receive<Snapshot>().epoch, 1);
-  trainer.Send(SlabFree{.slab = 0});
+  EXPECT_NE(trainer.Receive<Snapshot>().slab, first.slab);
+  trainer.Send(SlabFree{.slab = first.slab});
   EXPECT_EQ(trainer.Receive<EpochDone>().epoch, 2);
-  EXPECT_EQ(trainer.Receive<Snapshot>().epoch, 2);
+  EXPECT_EQ(trainer.Receive<Snapshot>().slab, first.slab);
   EXPECT_EQ(trainer.Receive<Finished>().epoch, 2);
 }
 
@@ -171,7 +171,6 @@ TEST(TrainerProgramTest, StopsWhileItWaitsForASlabAndServesAgain) {
   trainer.Send(MakeAssign(2));
   trainer.Begin(1);
   EXPECT_EQ(trainer.Receive<Snapshot>().epoch, 0);
-  EXPECT_EQ(trainer.Receive<EpochDone>().epoch, 1);
 
   trainer.Send(Stop{.mode = StopMode::kNow});
 
