@@ -1,18 +1,15 @@
 #include "worker/models/cifar_mobilenet_v2.h"
 
-#include <ATen/ops/mean.h>
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 
 #include "worker/models/chain.h"
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
 namespace {
 
 using torch::nn::BatchNorm2d;
-using torch::nn::Conv2d;
 using torch::nn::Conv2dOptions;
 
 constexpr int64_t kStemOut = 32;
@@ -29,10 +26,6 @@ constexpr Stage kStages[] = {
     {1, 16, 1, 1}, {6, 24, 2, 1},  {6, 32, 3, 2},  {6, 64, 4, 2},
     {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1},
 };
-
-Conv2d Conv1x1(int64_t in, int64_t out) {
-  return Conv2d(Conv2dOptions(in, out, 1).bias(false));
-}
 
 // Widen with 1x1, filter each channel with 3x3, narrow with 1x1; plus the
 // shortcut where the size stays.
@@ -88,7 +81,7 @@ class CifarMobilenetV2 final : public Model {
   Chain layers_;
   Conv2d conv2_;
   BatchNorm2d bn2_;
-  torch::nn::Linear linear_;
+  Linear linear_;
 };
 
 Chain Layers() {
@@ -105,26 +98,20 @@ Chain Layers() {
 }
 
 CifarMobilenetV2::CifarMobilenetV2(const CifarMobilenetV2Options& options)
-    : conv1_(register_module("conv1",
-                             Conv2d(Conv2dOptions(options.channels, kStemOut, 3)
-                                        .padding(1)
-                                        .bias(false)))),
+    : conv1_(register_module("conv1", Conv3x3(options.channels, kStemOut))),
       bn1_(register_module("bn1", BatchNorm2d(kStemOut))),
       layers_(register_module("layers", Layers())),
       conv2_(register_module("conv2",
                              Conv1x1(std::rbegin(kStages)->out, kLastOut))),
       bn2_(register_module("bn2", BatchNorm2d(kLastOut))),
-      linear_(register_module("linear",
-                              torch::nn::Linear(kLastOut, options.classes))) {}
+      linear_(register_module("linear", Linear(kLastOut, options.classes))) {}
 
 at::Tensor CifarMobilenetV2::forward(const at::Tensor& images) {
-  // Channels last: batch norm and depthwise convolutions are vectorized across
-  // channels only then. Weights keep their own layout.
-  at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = ChannelsLast(images);
   x = bn1_->forward(conv1_->forward(x)).relu_();
   x = layers_->forward(x);
   x = bn2_->forward(conv2_->forward(x)).relu_();
-  return linear_->forward(x.mean({2, 3}));
+  return linear_->forward(GlobalMean(x));
 }
 
 }  // namespace

@@ -1,25 +1,21 @@
 #include "worker/models/convnext.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mean.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/container/functional.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 #include "worker/models/stochastic_depth.h"
 
 namespace headstart::worker {
 namespace {
 
-using torch::nn::Conv2d;
 using torch::nn::Conv2dOptions;
-using torch::nn::Linear;
 
 constexpr double kEpsilon = 1e-6;
 constexpr double kFirstLayerScale = 1e-6;
@@ -134,8 +130,7 @@ Convnext::Convnext(const Shape& shape, const ConvnextOptions& options) {
 
 at::Tensor Convnext::forward(const at::Tensor& images) {
   // Channels last: then moving the channels to the end copies nothing.
-  const at::Tensor x =
-      features_->forward(images.contiguous(at::MemoryFormat::ChannelsLast));
+  const at::Tensor x = features_->forward(ChannelsLast(images));
   return classifier_->forward(x.mean({2, 3}, /*keepdim=*/true));
 }
 

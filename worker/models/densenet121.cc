@@ -8,22 +8,19 @@
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/mean.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/functional.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 
 #include "initializers/classic/fan.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
 namespace {
 
 using torch::nn::BatchNorm2d;
-using torch::nn::Conv2d;
 using torch::nn::Conv2dOptions;
 using torch::nn::Functional;
 
@@ -39,13 +36,9 @@ class DenseLayer final : public torch::nn::Module {
  public:
   explicit DenseLayer(int64_t in)
       : norm1_(register_module("norm1", BatchNorm2d(in))),
-        conv1_(register_module(
-            "conv1", Conv2d(Conv2dOptions(in, kBottleneck, 1).bias(false)))),
+        conv1_(register_module("conv1", Conv1x1(in, kBottleneck))),
         norm2_(register_module("norm2", BatchNorm2d(kBottleneck))),
-        conv2_(register_module("conv2",
-                               Conv2d(Conv2dOptions(kBottleneck, kGrowth, 3)
-                                          .padding(1)
-                                          .bias(false)))) {}
+        conv2_(register_module("conv2", Conv3x3(kBottleneck, kGrowth))) {}
 
   at::Tensor forward(const at::Tensor& x) {
     const at::Tensor y = conv1_->forward(norm1_->forward(x).relu_());
@@ -87,8 +80,7 @@ Chain Transition(int64_t in) {
   Chain transition;
   transition->push_back("norm", BatchNorm2d(in));
   transition->push_back("relu", Functional(Relu));
-  transition->push_back("conv",
-                        Conv2d(Conv2dOptions(in, in / 2, 1).bias(false)));
+  transition->push_back("conv", Conv1x1(in, in / 2));
   transition->push_back("pool", Functional([](const at::Tensor& x) {
                           return at::avg_pool2d(x, {2, 2});
                         }));
@@ -105,15 +97,17 @@ class Densenet121 final : public Model, public initializers::OwnDefault {
 
  private:
   Chain features_;
-  torch::nn::Linear classifier_{nullptr};
+  Linear classifier_{nullptr};
 };
 
 Densenet121::Densenet121(const Densenet121Options& options) {
-  const Conv2dOptions stem =
-      options.small_images
-          ? Conv2dOptions(options.channels, kStemOut, 3).padding(1)
-          : Conv2dOptions(options.channels, kStemOut, 7).stride(2).padding(3);
-  features_->push_back("conv0", Conv2d(Conv2dOptions(stem).bias(false)));
+  features_->push_back("conv0",
+                       options.small_images
+                           ? Conv3x3(options.channels, kStemOut)
+                           : Conv2d(Conv2dOptions(options.channels, kStemOut, 7)
+                                        .stride(2)
+                                        .padding(3)
+                                        .bias(false)));
   features_->push_back("norm0", BatchNorm2d(kStemOut));
   features_->push_back("relu0", Functional(Relu));
   if (!options.small_images) {
@@ -133,16 +127,12 @@ Densenet121::Densenet121(const Densenet121Options& options) {
   }
   features_->push_back("norm5", BatchNorm2d(width));
   register_module("features", features_);
-  classifier_ =
-      register_module("classifier", torch::nn::Linear(width, options.classes));
+  classifier_ = register_module("classifier", Linear(width, options.classes));
 }
 
 at::Tensor Densenet121::forward(const at::Tensor& images) {
-  // Channels last: batch norm and pooling are vectorized across channels only
-  // then. Weights keep their own layout.
-  const at::Tensor x =
-      features_->forward(images.contiguous(at::MemoryFormat::ChannelsLast));
-  return classifier_->forward(x.relu().mean({2, 3}));
+  const at::Tensor x = features_->forward(ChannelsLast(images));
+  return classifier_->forward(GlobalMean(x.relu()));
 }
 
 void Densenet121::InitializeOwn(at::Generator& generator) {

@@ -8,13 +8,11 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/mean.h>
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
@@ -44,13 +42,12 @@ class ConvBlock final : public torch::nn::Module {
  public:
   ConvBlock(int64_t in, int64_t out, const Window& window)
       : conv_(register_module(
-            "conv",
-            torch::nn::Conv2d(
-                torch::nn::Conv2dOptions(in, out, {window.height, window.width})
-                    .stride(window.stride)
-                    .padding({window.padded ? window.height / 2 : 0,
-                              window.padded ? window.width / 2 : 0})
-                    .bias(false)))),
+            "conv", Conv2d(torch::nn::Conv2dOptions(
+                               in, out, {window.height, window.width})
+                               .stride(window.stride)
+                               .padding({window.padded ? window.height / 2 : 0,
+                                         window.padded ? window.width / 2 : 0})
+                               .bias(false)))),
         bn_(register_module(
             "bn", torch::nn::BatchNorm2d(
                       torch::nn::BatchNorm2dOptions(out).eps(0.001)))) {}
@@ -60,7 +57,7 @@ class ConvBlock final : public torch::nn::Module {
   }
 
  private:
-  torch::nn::Conv2d conv_;
+  Conv2d conv_;
   torch::nn::BatchNorm2d bn_;
 };
 
@@ -208,18 +205,18 @@ class AuxiliaryHead final : public torch::nn::Module {
                                std::make_shared<ConvBlock>(in, 128, k1x1))),
         conv1_(register_module(
             "conv1", std::make_shared<ConvBlock>(128, 768, k5x5Unpadded))),
-        fc_(register_module("fc", torch::nn::Linear(768, classes))) {}
+        fc_(register_module("fc", Linear(768, classes))) {}
 
   at::Tensor forward(const at::Tensor& x) {
     const at::Tensor pooled = at::avg_pool2d(x, {5, 5}, {3, 3});
     const at::Tensor y = conv1_->forward(conv0_->forward(pooled));
-    return fc_->forward(y.mean({2, 3}));
+    return fc_->forward(GlobalMean(y));
   }
 
  private:
   std::shared_ptr<ConvBlock> conv0_;
   std::shared_ptr<ConvBlock> conv1_;
-  torch::nn::Linear fc_;
+  Linear fc_;
 };
 
 class InceptionV3 final : public Model, public initializers::OwnDefault {
@@ -243,7 +240,7 @@ class InceptionV3 final : public Model, public initializers::OwnDefault {
   std::vector<std::shared_ptr<ConvBlock>> stem_;
   std::vector<std::shared_ptr<Mixed>> mixed_;
   std::shared_ptr<AuxiliaryHead> auxiliary_;
-  torch::nn::Linear fc_{nullptr};
+  Linear fc_{nullptr};
 };
 
 // How many of the stem's convolutions, and of the mixed blocks, come before a
@@ -273,7 +270,7 @@ InceptionV3::InceptionV3(const InceptionV3Options& options)
   AddMixed("Mixed_7a", MixedD(width_));
   AddMixed("Mixed_7b", MixedE(width_));
   AddMixed("Mixed_7c", MixedE(width_));
-  fc_ = register_module("fc", torch::nn::Linear(width_, options.classes));
+  fc_ = register_module("fc", Linear(width_, options.classes));
 }
 
 at::Tensor InceptionV3::forward(const at::Tensor& images) {
@@ -291,9 +288,7 @@ TrainingOutput InceptionV3::ForwardTraining(const at::Tensor& images) {
 }
 
 at::Tensor InceptionV3::FeaturesBeforeReduction(const at::Tensor& images) {
-  // Channels last: batch norm and pooling are vectorized across channels only
-  // then. Weights keep their own layout.
-  at::Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = ChannelsLast(images);
   for (size_t i = 0; i < stem_.size(); ++i) {
     x = stem_[i]->forward(x);
     if (i + 1 == kStemPools[0] || i + 1 == kStemPools[1]) {
@@ -309,7 +304,7 @@ at::Tensor InceptionV3::Classify(at::Tensor features) {
     features = mixed_[i]->forward(features);
   }
   return fc_->forward(
-      at::dropout(features.mean({2, 3}), options_.dropout, is_training()));
+      at::dropout(GlobalMean(features), options_.dropout, is_training()));
 }
 
 void InceptionV3::InitializeOwn(at::Generator& generator) {

@@ -1,24 +1,18 @@
 #include "worker/models/mobilenet_v2.h"
 
-#include <cmath>
-
-#include <ATen/ops/mean.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/dropout.h>
-#include <torch/nn/modules/linear.h>
 
-#include "initializers/classic/fan.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
 namespace {
 
 using torch::nn::BatchNorm2d;
-using torch::nn::Conv2d;
 using torch::nn::Conv2dOptions;
 
 constexpr int64_t kStemOut = 32;
@@ -57,7 +51,7 @@ class InvertedResidual final : public torch::nn::Module {
     }
     conv_->push_back(ConvNormRelu(
         Conv2dOptions(wide, wide, 3).stride(stride).padding(1).groups(wide)));
-    conv_->push_back(Conv2d(Conv2dOptions(wide, out, 1).bias(false)));
+    conv_->push_back(Conv1x1(wide, out));
     conv_->push_back(BatchNorm2d(out));
     register_module("conv", conv_);
   }
@@ -106,28 +100,20 @@ MobilenetV2::MobilenetV2(const MobilenetV2Options& options) {
   features_->push_back(ConvNormRelu(Conv2dOptions(width, kLastOut, 1)));
   register_module("features", features_);
   classifier_->push_back(torch::nn::Dropout(options.dropout));
-  classifier_->push_back(torch::nn::Linear(kLastOut, options.classes));
+  classifier_->push_back(Linear(kLastOut, options.classes));
   register_module("classifier", classifier_);
 }
 
 at::Tensor MobilenetV2::forward(const at::Tensor& images) {
-  // Channels last: batch norm and depthwise convolutions are vectorized across
-  // channels only then. Weights keep their own layout.
-  const at::Tensor x =
-      features_->forward(images.contiguous(at::MemoryFormat::ChannelsLast));
-  return classifier_->forward(x.mean({2, 3}));
+  const at::Tensor x = features_->forward(ChannelsLast(images));
+  return classifier_->forward(GlobalMean(x));
 }
 
 void MobilenetV2::InitializeOwn(at::Generator& generator) {
-  for (const auto& module : modules()) {
-    if (const auto* conv = module->as<Conv2d>()) {
-      const double fan_out = initializers::FanOf(conv->weight).out;
-      conv->weight.normal_(0, std::sqrt(2 / fan_out), generator);
-    } else if (const auto* linear = module->as<torch::nn::Linear>()) {
-      linear->weight.normal_(0, 0.01, generator);
-      linear->bias.zero_();
-    }
-  }
+  DrawConvolutionsByFanOut(*this, generator);
+  const auto linear = classifier_->ptr<LinearImpl>(1);
+  linear->weight.normal_(0, 0.01, generator);
+  linear->bias.zero_();
 }
 
 }  // namespace

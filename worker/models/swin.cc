@@ -9,20 +9,18 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/mean.h>
 #include <ATen/ops/roll.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/container/functional.h>
-#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/dropout.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
+#include "worker/models/layers.h"
 #include "worker/models/model.h"
 #include "worker/models/stochastic_depth.h"
 
@@ -30,7 +28,6 @@ namespace headstart::worker {
 namespace {
 
 using at::indexing::Slice;
-using torch::nn::Linear;
 
 constexpr int64_t kPatch = 4;
 constexpr int64_t kFirstWidth = 96;  // Doubled by each merging.
@@ -264,9 +261,8 @@ class SwinTiny final : public Model, public initializers::OwnDefault {
 SwinTiny::SwinTiny(const SwinTinyOptions& options) {
   int64_t width = kFirstWidth;
   features_->push_back(
-      Chain(torch::nn::Conv2d(
-                torch::nn::Conv2dOptions(options.channels, width, kPatch)
-                    .stride(kPatch)),
+      Chain(Conv2d(torch::nn::Conv2dOptions(options.channels, width, kPatch)
+                       .stride(kPatch)),
             torch::nn::Functional([](const at::Tensor& x) {
               return x.permute({0, 2, 3, 1});
             }),
@@ -294,8 +290,7 @@ SwinTiny::SwinTiny(const SwinTinyOptions& options) {
 
 at::Tensor SwinTiny::forward(const at::Tensor& images) {
   // Channels last: then moving the channels to the end copies nothing.
-  const at::Tensor x = norm_->forward(
-      features_->forward(images.contiguous(at::MemoryFormat::ChannelsLast)));
+  const at::Tensor x = norm_->forward(features_->forward(ChannelsLast(images)));
   return head_->forward(x.mean({1, 2}));
 }
 
