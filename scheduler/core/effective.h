@@ -10,14 +10,13 @@
 
 namespace headstart::scheduler {
 
-// The learning rate of the first step after `from_epoch`. The spec is complete.
-double FirstLearningRate(const v1::TrainingSpec& training, int64_t from_epoch);
+// The rate that the schedule scales; 0 without a kind.
+double BaseLearningRate(const v1::Optimizer& optimizer);
 
 // Internal, naming the value, what was recorded and what is used, when an
-// attempt from `from_epoch` does not do what `training` says. A study that
-// tunes the wrong knob ends here.
+// attempt does not do what `training` says. A study that tunes the wrong knob
+// ends here.
 absl::Status CheckEffective(const v1::TrainingSpec& training,
-                            int64_t from_epoch,
                             const v1::EffectiveValues& effective);
 
 }  // namespace headstart::scheduler

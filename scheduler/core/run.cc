@@ -20,6 +20,13 @@ std::string Values(const v1::Measurement& measurement,
 
 }  // namespace
 
+void Run::SetTraining(const v1::TrainingSpec& spec) {
+  training = spec.SerializeAsString();
+  if (spec.has_early_stop()) {
+    stop_accuracy = spec.early_stop().validation_accuracy();
+  }
+}
+
 v1::TrainingSpec Run::ParseTraining() const {
   v1::TrainingSpec spec;
   HS_CHECK(spec.ParseFromString(training)) << name.ToString();
@@ -88,6 +95,10 @@ void Run::Apply(const internal::v1::EpochRecorded& event,
   if (report.has_seconds()) *record.mutable_seconds() = report.seconds();
   record.set_examples_per_second(report.examples_per_second());
   *record.mutable_record_time() = time;
+  if (StopsAfter(report.measurement())) {
+    until_epoch = report.epoch();
+    attempts.back().set_until_epoch(until_epoch);
+  }
 }
 
 void Run::RenewRetries() {

@@ -35,6 +35,8 @@ struct Run {
   int64_t seed = 0;
   // Where the current or next attempt ends.
   int64_t until_epoch = 0;
+  // The validation accuracy that ends the run before: the spec's early_stop.
+  std::optional<double> stop_accuracy;
 
   std::vector<v1::EpochRecord> epochs;  // Epoch e at index e.
   std::vector<v1::Attempt> attempts;    // Attempt n at index n - 1.
@@ -55,6 +57,13 @@ struct Run {
   // starts again: the initial state is drawn, not resumed.
   int64_t from_epoch() const { return epochs.empty() ? 0 : recorded_epoch(); }
   bool reached_rung() const { return recorded_epoch() == until_epoch; }
+  // Whether an epoch with this measurement is the run's last by its early_stop.
+  bool StopsAfter(const v1::Measurement& measurement) const {
+    return stop_accuracy.has_value() && measurement.has_validation_accuracy() &&
+           measurement.validation_accuracy() >= *stop_accuracy;
+  }
+  // Sets training and stop_accuracy.
+  void SetTraining(const v1::TrainingSpec& spec);
   v1::TrainingSpec ParseTraining() const;
 
   // Whether this is the live attempt, held with this token by this worker.

@@ -7,6 +7,7 @@
 #include "google/protobuf/struct.pb.h"
 
 #include "base/status_macros.h"
+#include "scheduler/search/field_rules.h"
 #include "scheduler/search/spec_defaults.h"
 #include "scheduler/search/spec_facts.h"
 
@@ -196,14 +197,17 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
   if (source != nullptr) {
     spec = *source;
     spec.clear_initializer();
+    // Where the search could stop is not where a training has to.
+    spec.clear_early_stop();
     // A cosine over the whole of the source's epochs goes over the whole of the
     // training's.
     if (spec.schedule().has_cosine() &&
-        spec.schedule().cosine().period_epochs() == spec.epochs()) {
+        spec.schedule().cosine().period_epochs() ==
+            spec.epochs() - spec.schedule().warm_up().epochs()) {
       spec.mutable_schedule()->mutable_cosine()->clear_period_epochs();
     }
   }
-  spec.MergeFrom(training.training());
+  Override(training.training(), spec);
   if (training.epochs() > 0) spec.set_epochs(training.epochs());
   HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, Below(prefix, "training")));
   if (source != nullptr && ModelName(spec) != ModelName(*source)) {

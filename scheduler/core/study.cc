@@ -263,7 +263,7 @@ void Study::Apply(const internal::v1::TrialCreated& event,
   HS_CHECK_EQ(event.trial(), trial_count() + 1);
   Trial& trial = trials_.emplace_back();
   trial.run.name = RunName::Trial(number_, event.trial());
-  trial.run.training = event.training().SerializeAsString();
+  trial.run.SetTraining(event.training());
   trial.run.seed = event.seed();
   trial.run.until_epoch = event.until_epoch();
   trial.values.assign(event.values().begin(), event.values().end());

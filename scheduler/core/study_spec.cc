@@ -36,7 +36,7 @@ absl::Status CheckObjective(const v1::Study& study) {
         "objective.rank: must be MAX_EPOCHS_FIRST or OBJECTIVE_ONLY.");
   }
   if (objective.metric() != v1::Objective::TRAINING_LOSS &&
-      FindDataset(study.training())->validation_examples() == 0) {
+      ValidationExamples(study.training()) == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "objective.metric: ", v1::Objective::Metric_Name(objective.metric()),
         " needs a validation split. Set training.dataset.",
@@ -98,6 +98,11 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
   complete.set_display_name(study.display_name());
   HS_ASSIGN_OR_RETURN(*complete.mutable_training(),
                       CompleteSpec(study.training(), "training"));
+  if (study.search().has_asha() && study.training().has_early_stop()) {
+    return absl::InvalidArgumentError(
+        "training.early_stop: cannot go with search.asha, which ends trials at "
+        "its rungs. Leave it out, or search with random or grid.");
+  }
 
   *complete.mutable_search() = study.search();
   FillSearchDefaults(*complete.mutable_search());

@@ -23,7 +23,7 @@ Training::Training(const internal::v1::TrainingCreated& event,
     TrainingRun& run = runs_.emplace_back();
     run.run.name =
         RunName::TrainingRun(number_, static_cast<int64_t>(runs_.size()));
-    run.run.training = spec_.resolved_training().SerializeAsString();
+    run.run.SetTraining(spec_.resolved_training());
     run.run.seed = seed;
     run.run.until_epoch = spec_.resolved_training().epochs();
     waiting_.insert(run.number());

@@ -140,8 +140,8 @@ void TakeStatus(const State& state, const Run& run,
     }
   }
   if (shows_effective) {
-    const absl::Status effective = CheckEffective(
-        run.ParseTraining(), attempt.from_epoch(), status.effective());
+    const absl::Status effective =
+        CheckEffective(run.ParseTraining(), status.effective());
     if (!effective.ok()) {
       HS_REACHED("effective_values_differ");
       return fail(Annotate(effective, run.name.ToString()));
@@ -149,8 +149,15 @@ void TakeStatus(const State& state, const Run& run,
   }
 
   int64_t recorded = run.recorded_epoch();
+  bool stopped = false;  // By the spec's early_stop.
   for (const v1::EpochReport& report : status.reports()) {
     absl::Status refused;
+    if (stopped && report.epoch() > recorded) {
+      return fail(absl::FailedPreconditionError(
+          absl::StrCat(status.run(), ": epoch ", report.epoch(),
+                       " was reported after epoch ", recorded,
+                       " had reached early_stop.validation_accuracy.")));
+    }
     switch (JudgeReport(run, recorded, report, refused)) {
       case ReportVerdict::kRepeat:
         HS_REACHED("report_repeated");
@@ -173,9 +180,10 @@ void TakeStatus(const State& state, const Run& run,
     *epoch.mutable_report() = report;
     newly_recorded = newly_recorded || report.epoch() > recorded;
     recorded = report.epoch();
+    stopped = stopped || run.StopsAfter(report.measurement());
   }
 
-  if (recorded == attempt.until_epoch()) {
+  if (recorded == attempt.until_epoch() || stopped) {
     return EndAttempt(state, run, v1::Attempt::SUCCEEDED, {}, newly_recorded,
                       outcome.events);
   }

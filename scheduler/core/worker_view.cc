@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "scheduler/core/scheduler.h"
 #include "scheduler/core/view.h"
+#include "scheduler/search/spec_defaults.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -113,6 +114,8 @@ v1::SynchronizeResponse Scheduler::AnswerWorker(
     work.set_attempt(attempt.number());
     work.set_token(run.token);
     *work.mutable_training() = run.ParseTraining();
+    // Of what an older version recorded: fields that came later.
+    FillSpecDefaults(*work.mutable_training());
     work.set_seed(run.seed);
     work.set_from_epoch(attempt.from_epoch());
     work.set_until_epoch(attempt.until_epoch());

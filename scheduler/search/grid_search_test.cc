@@ -23,7 +23,7 @@ Space SpaceOf(const std::string& parameters) {
          search { )" +
           parameters + " }",
       &study));
-  FillDefaults(*study.mutable_training());
+  FillSpecDefaults(*study.mutable_training());
   return *Space::Create(study.search().parameters(), study.training());
 }
 

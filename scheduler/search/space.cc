@@ -200,7 +200,7 @@ absl::Status Space::Judge(const Dimension& dimension,
       return absl::InvalidArgumentError(
           absl::StrCat(value, ": ", text, " stands twice."));
     }
-    if (parameter.has_choice()) FillDefaults(probe);
+    if (parameter.has_choice()) FillSpecDefaults(probe);
     if (absl::Status status = check(); !status.ok()) {
       return Annotate(status, value);
     }

@@ -30,7 +30,7 @@ absl::StatusOr<Space> SpaceOf(const std::string& parameters) {
           parameters + " }",
       &study))
       << parameters;
-  FillDefaults(*study.mutable_training());
+  FillSpecDefaults(*study.mutable_training());
   return Space::Create(study.search().parameters(), study.training());
 }
 

@@ -1,14 +1,17 @@
 #include "scheduler/search/spec_defaults.h"
 
-#include <cmath>
+#include <algorithm>
+#include <functional>
+#include <optional>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/names.h"
 #include "base/status_macros.h"
+#include "scheduler/search/field_rules.h"
 #include "scheduler/search/spec_facts.h"
-#include "scheduler/search/spec_path.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -23,58 +26,60 @@ absl::Status Wrong(absl::string_view prefix, absl::string_view field,
       absl::StrCat(Below(prefix, field), ": ", message));
 }
 
-absl::Status Missing(absl::string_view prefix, absl::string_view field,
-                     absl::string_view kinds) {
-  return Wrong(prefix, field,
-               absl::StrCat("is required. Choose one of ", kinds, "."));
+// The classes and the image size that a data set of JPEG files officially has.
+void FillOfficialShape(v1::ImageDataset& images, int64_t classes,
+                       int64_t image_size) {
+  if (!images.has_classes()) images.set_classes(classes);
+  if (!images.has_image_size()) images.set_image_size(image_size);
 }
 
-absl::Status CheckInteger(absl::string_view prefix, absl::string_view field,
-                          int64_t value, int64_t min, int64_t max) {
-  if (value >= min && value <= max) return absl::OkStatus();
-  return Wrong(
-      prefix, field,
-      absl::StrCat("must be from ", min, " to ", max, ", got ", value, "."));
+bool IsFolderName(const std::string& name) {
+  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
+         std::ranges::all_of(name, [](char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+         });
 }
 
-absl::Status CheckAboveZero(absl::string_view prefix, absl::string_view field,
-                            double value) {
-  if (value > 0 && std::isfinite(value)) return absl::OkStatus();
-  return Wrong(prefix, field,
-               absl::StrCat("must be above 0, got ", DoubleText(value), "."));
-}
-
-absl::Status CheckZeroOrMore(absl::string_view prefix, absl::string_view field,
-                             double value) {
-  if (value >= 0 && std::isfinite(value)) return absl::OkStatus();
-  return Wrong(prefix, field,
-               absl::StrCat("must be 0 or more, got ", DoubleText(value), "."));
-}
-
-absl::Status CheckBelowOne(absl::string_view prefix, absl::string_view field,
-                           double value) {
-  if (value >= 0 && value < 1) return absl::OkStatus();
-  return Wrong(prefix, field,
-               absl::StrCat("must be 0 or more and below 1, got ",
-                            DoubleText(value), "."));
-}
-
-absl::Status CheckDataset(const v1::TrainingSpec& spec,
-                          absl::string_view prefix) {
-  const v1::ImageDataset* dataset = FindDataset(spec);
-  if (dataset == nullptr) {
-    return Missing(prefix, "dataset", "mnist, fashion_mnist and cifar10");
+// Fields that only some data sets have.
+absl::Status CheckJpegFields(const v1::Dataset& dataset,
+                             const v1::ImageDataset& images,
+                             const std::string& path) {
+  if (dataset.has_image_folder()) {
+    if (!IsFolderName(images.folder())) {
+      return Wrong(path, "folder",
+                   absl::StrCat("must be the name of a folder below a worker's "
+                                "data sets folder: 1 to 100 letters, digits, "
+                                "'-', '_' and '.', not '.' first, got \"",
+                                images.folder(), "\"."));
+    }
+    if (!images.has_classes() || !images.has_image_size()) {
+      return Wrong(path, images.has_classes() ? "image_size" : "classes",
+                   "is required for image_folder.");
+    }
+    return absl::OkStatus();
   }
-  const std::string path =
-      Below(prefix, absl::StrCat("dataset.", DatasetName(spec)));
-  const DatasetFacts facts = FactsOf(spec.dataset());
-  const int64_t train = dataset->train_examples();
-  HS_RETURN_IF_ERROR(
-      CheckInteger(path, "train_examples", train, 0, facts.train_examples));
-  const int64_t used = train > 0 ? train : facts.train_examples;
-  const int64_t validation = dataset->validation_examples();
-  HS_RETURN_IF_ERROR(CheckInteger(path, "validation_examples", validation, 0,
-                                  used - facts.classes));
+  if (!images.folder().empty()) {
+    return Wrong(path, "folder", "is for image_folder only. Leave it out.");
+  }
+  if (!FactsOf(dataset).jpeg &&
+      (images.has_classes() || images.has_image_size())) {
+    return Wrong(path, images.has_classes() ? "classes" : "image_size",
+                 "is for data sets of JPEG files only. Leave it out.");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckImages(const v1::Dataset& dataset,
+                         const v1::ImageDataset& images,
+                         const std::string& path) {
+  HS_RETURN_IF_ERROR(CheckJpegFields(dataset, images, path));
+  const DatasetFacts facts = FactsOf(dataset);
+  const int64_t train = images.train_examples();
+  if (facts.train_examples > 0 && train > facts.train_examples) {
+    return Wrong(path, "train_examples",
+                 absl::StrCat("must be from 0 to ", facts.train_examples,
+                              ", got ", train, "."));
+  }
   const auto check_multiple = [&](absl::string_view field, int64_t value) {
     if (value % facts.classes == 0) return absl::OkStatus();
     return Wrong(path, field,
@@ -82,100 +87,141 @@ absl::Status CheckDataset(const v1::TrainingSpec& spec,
                               ", the number of classes, got ", value, "."));
   };
   HS_RETURN_IF_ERROR(check_multiple("train_examples", train));
-  return check_multiple("validation_examples", validation);
-}
-
-absl::Status CheckOptimizer(const v1::Optimizer& optimizer,
-                            absl::string_view prefix) {
-  switch (optimizer.kind_case()) {
-    case v1::Optimizer::kSgd: {
-      const v1::Sgd& sgd = optimizer.sgd();
-      const std::string path = Below(prefix, "optimizer.sgd");
-      HS_RETURN_IF_ERROR(
-          CheckAboveZero(path, "learning_rate", sgd.learning_rate()));
-      HS_RETURN_IF_ERROR(CheckBelowOne(path, "momentum", sgd.momentum()));
-      return CheckZeroOrMore(path, "weight_decay", sgd.weight_decay());
-    }
-    case v1::Optimizer::kAdam: {
-      const v1::Adam& adam = optimizer.adam();
-      const std::string path = Below(prefix, "optimizer.adam");
-      HS_RETURN_IF_ERROR(
-          CheckAboveZero(path, "learning_rate", adam.learning_rate()));
-      if (adam.has_beta1()) {
-        HS_RETURN_IF_ERROR(CheckBelowOne(path, "beta1", adam.beta1()));
-      }
-      if (adam.has_beta2()) {
-        HS_RETURN_IF_ERROR(CheckBelowOne(path, "beta2", adam.beta2()));
-      }
-      if (adam.has_epsilon()) {
-        HS_RETURN_IF_ERROR(CheckAboveZero(path, "epsilon", adam.epsilon()));
-      }
-      return CheckZeroOrMore(path, "weight_decay", adam.weight_decay());
-    }
-    case v1::Optimizer::KIND_NOT_SET:
-      break;
+  if (images.split() == v1::STRATIFIED) {
+    HS_RETURN_IF_ERROR(
+        check_multiple("validation_examples", images.validation_examples()));
   }
-  return Missing(prefix, "optimizer", "sgd and adam");
+  const v1::Normalization& normalization = images.normalization();
+  const int means = normalization.mean_size();
+  if (means != normalization.standard_deviation_size() ||
+      (means != 0 && means != facts.channels)) {
+    return Wrong(path, "normalization",
+                 absl::StrCat("needs ", facts.channels,
+                              " numbers, one per channel, in mean and in "
+                              "standard_deviation, or none in either, got ",
+                              means, " and ",
+                              normalization.standard_deviation_size(), "."));
+  }
+  if (images.chunk() > images.chunks()) {
+    return Wrong(path, "chunk",
+                 absl::StrCat("must be from 1 to chunks (", images.chunks(),
+                              "), got ", images.chunk(), "."));
+  }
+  return absl::OkStatus();
 }
 
-absl::Status CheckSchedule(const v1::Schedule& schedule,
+absl::Status CheckDataset(const v1::TrainingSpec& spec,
+                          absl::string_view prefix) {
+  const v1::Dataset& dataset = spec.dataset();
+  const std::string path =
+      Below(prefix, absl::StrCat("dataset.", dataset.has_image_folder()
+                                                 ? "image_folder"
+                                                 : DatasetName(spec)));
+  const v1::ImageDataset* images = FindImageDataset(dataset);
+  if (images != nullptr) {
+    HS_RETURN_IF_ERROR(CheckImages(dataset, *images, path));
+  }
+  const DatasetFacts facts = FactsOf(dataset);
+  int64_t used = facts.train_examples;
+  if (images != nullptr && images->train_examples() > 0) {
+    used = images->train_examples();
+  }
+  if (used == 0) return absl::OkStatus();  // The worker will know.
+  const int64_t least = images != nullptr && images->split() == v1::STRATIFIED
+                            ? facts.classes
+                            : 1;
+  if (ValidationExamples(spec) > used - least) {
+    return Wrong(path, "validation_examples",
+                 absl::StrCat("must be from 0 to ", used - least, ", got ",
+                              ValidationExamples(spec), "."));
+  }
+  const std::optional<int64_t> training = TrainingExamples(spec);
+  if (training.has_value() && spec.batch_size() > *training) {
+    return Wrong(prefix, "batch_size",
+                 absl::StrCat("must be at most the ", *training,
+                              " examples that are trained on, got ",
+                              spec.batch_size(), "."));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckModel(const v1::TrainingSpec& spec,
+                        absl::string_view prefix) {
+  const DatasetFacts facts = FactsOf(spec.dataset());
+  const v1::Model& model = spec.model();
+  const auto misfit = [&](absl::string_view needs, absl::string_view advice) {
+    return Wrong(
+        prefix, "model",
+        absl::StrCat(ModelName(spec), " needs ", needs, " input, and dataset ",
+                     DatasetName(spec), " is ", facts.image_size, "x",
+                     facts.image_size, "x", facts.channels, ". ", advice));
+  };
+  if (model.has_lenet_300_100() &&
+      (facts.image_size != 28 || facts.channels != 1)) {
+    return misfit("28x28", "Use small_cnn or cifar_resnet18.");
+  }
+  if (model.has_inception_v3() && facts.image_size < 75) {
+    return misfit("at least 75x75",
+                  "Use cifar_resnet18 or a larger image_size.");
+  }
+  if (model.resnet110().norm() == v1::NO_NORM &&
+      model.resnet110().shortcut() == v1::PROJECTION) {
+    return Wrong(prefix, "model.resnet110.shortcut",
+                 "PROJECTION needs norm BATCH_NORM, got NO_NORM.");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSchedule(const v1::TrainingSpec& spec,
                            absl::string_view prefix) {
-  if (!schedule.has_cosine()) return absl::OkStatus();
-  const v1::CosineSchedule& cosine = schedule.cosine();
-  const std::string path = Below(prefix, "schedule.cosine");
-  if (!v1::CosineStep_IsValid(cosine.step())) {
-    return Wrong(path, "step", "must be PER_EPOCH or PER_STEP.");
+  const v1::Schedule& schedule = spec.schedule();
+  if (schedule.warm_up().epochs() >= spec.epochs()) {
+    return Wrong(prefix, "schedule.warm_up.epochs",
+                 absl::StrCat("must be fewer than epochs (", spec.epochs(),
+                              "), got ", schedule.warm_up().epochs(), "."));
   }
-  if (cosine.has_period_epochs()) {
-    HS_RETURN_IF_ERROR(CheckInteger(path, "period_epochs",
-                                    cosine.period_epochs(), 1, 100'000));
+  const auto& milestones = schedule.multi_step().milestones();
+  if (schedule.has_multi_step() &&
+      (milestones.empty() ||
+       std::ranges::adjacent_find(milestones, std::greater_equal<>()) !=
+           milestones.end())) {
+    return Wrong(prefix, "schedule.multi_step.milestones",
+                 "must be one or more epochs in ascending order.");
   }
-  return CheckZeroOrMore(path, "final_learning_rate",
-                         cosine.final_learning_rate());
+  return absl::OkStatus();
+}
+
+absl::Status CheckAugmentation(const v1::TrainingSpec& spec,
+                               absl::string_view prefix) {
+  if (!spec.augmentation().has_random_resized_crop()) return absl::OkStatus();
+  const v1::RandomResizedCrop& crop = spec.augmentation().random_resized_crop();
+  const std::string path = Below(prefix, "augmentation.random_resized_crop");
+  if (!FactsOf(spec.dataset()).jpeg) {
+    return Wrong(
+        prefix, "augmentation.random_resized_crop",
+        absl::StrCat("is for data sets of JPEG files only, and ",
+                     DatasetName(spec), " is none. Use crop_padding."));
+  }
+  if (crop.min_scale() > crop.max_scale()) {
+    return Wrong(path, "min_scale", "must be at most max_scale.");
+  }
+  if (crop.min_ratio() > crop.max_ratio()) {
+    return Wrong(path, "min_ratio", "must be at most max_ratio.");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckInitializer(const v1::Initializer& initializer,
                               absl::string_view prefix) {
-  const auto check_gain = [&](absl::string_view kind, const auto& settings) {
-    return settings.has_gain()
-               ? CheckAboveZero(
-                     Below(prefix, absl::StrCat("initializer.", kind)), "gain",
-                     settings.gain())
-               : absl::OkStatus();
-  };
-  const auto check_mode = [&](absl::string_view kind, v1::FanMode mode) {
-    if (v1::FanMode_IsValid(mode)) return absl::OkStatus();
-    return Wrong(prefix, absl::StrCat("initializer.", kind, ".mode"),
-                 "must be FAN_IN or FAN_OUT.");
-  };
-  switch (initializer.kind_case()) {
-    case v1::Initializer::kXavierUniform:
-      return check_gain("xavier_uniform", initializer.xavier_uniform());
-    case v1::Initializer::kXavierNormal:
-      return check_gain("xavier_normal", initializer.xavier_normal());
-    case v1::Initializer::kKaimingUniform:
-      HS_RETURN_IF_ERROR(
-          check_mode("kaiming_uniform", initializer.kaiming_uniform().mode()));
-      return check_gain("kaiming_uniform", initializer.kaiming_uniform());
-    case v1::Initializer::kKaimingNormal:
-      HS_RETURN_IF_ERROR(
-          check_mode("kaiming_normal", initializer.kaiming_normal().mode()));
-      return check_gain("kaiming_normal", initializer.kaiming_normal());
-    case v1::Initializer::kCheckpoint: {
-      // studies/{n}/winner/epochs/{n} is good here too; it is resolved later.
-      const std::string& name = initializer.checkpoint().checkpoint();
-      const absl::StatusOr<CheckpointName> parsed = CheckpointName::Parse(name);
-      if (parsed.ok()) return absl::OkStatus();
-      const absl::StatusOr<WinnerName> winner = WinnerName::Parse(name);
-      if (winner.ok() && winner->epoch.has_value()) return absl::OkStatus();
-      return Annotate(parsed.status(),
-                      Below(prefix, "initializer.checkpoint.checkpoint"));
-    }
-    case v1::Initializer::kFrameworkDefault:
-    case v1::Initializer::KIND_NOT_SET:
-      break;
-  }
-  return absl::OkStatus();
+  if (!initializer.has_checkpoint()) return absl::OkStatus();
+  // studies/{n}/winner/epochs/{n} is good here too; it is resolved later.
+  const std::string& name = initializer.checkpoint().checkpoint();
+  const absl::StatusOr<CheckpointName> parsed = CheckpointName::Parse(name);
+  if (parsed.ok()) return absl::OkStatus();
+  const absl::StatusOr<WinnerName> winner = WinnerName::Parse(name);
+  if (winner.ok() && winner->epoch.has_value()) return absl::OkStatus();
+  return Annotate(parsed.status(),
+                  Below(prefix, "initializer.checkpoint.checkpoint"));
 }
 
 }  // namespace
@@ -184,131 +230,61 @@ absl::StatusOr<v1::TrainingSpec> CompleteSpec(const v1::TrainingSpec& spec,
                                               absl::string_view prefix) {
   HS_RETURN_IF_ERROR(CheckFields(spec, prefix));
   v1::TrainingSpec complete = spec;
-  FillDefaults(complete);
+  FillSpecDefaults(complete);
   HS_RETURN_IF_ERROR(CheckRules(complete, prefix));
   return complete;
 }
 
-void FillDefaults(v1::TrainingSpec& spec) {
-  v1::ImageDataset* dataset = nullptr;
-  v1::Dataset& kinds = *spec.mutable_dataset();
-  if (kinds.has_mnist()) dataset = kinds.mutable_mnist();
-  if (kinds.has_fashion_mnist()) dataset = kinds.mutable_fashion_mnist();
-  if (kinds.has_cifar10()) dataset = kinds.mutable_cifar10();
-  if (dataset != nullptr) {
-    dataset->set_validation_examples(dataset->validation_examples());
-    dataset->set_train_examples(dataset->train_examples());
-    dataset->set_split_seed(dataset->split_seed());
+void FillSpecDefaults(v1::TrainingSpec& spec) {
+  FillDefaults(spec);
+  v1::Dataset& dataset = *spec.mutable_dataset();
+  if (dataset.has_tiny_imagenet()) {
+    FillOfficialShape(*dataset.mutable_tiny_imagenet(), 200, 64);
+  } else if (dataset.has_food101()) {
+    FillOfficialShape(*dataset.mutable_food101(), 101, 299);
   }
-
-  v1::Optimizer& optimizer = *spec.mutable_optimizer();
-  if (optimizer.has_sgd()) {
-    v1::Sgd& sgd = *optimizer.mutable_sgd();
-    sgd.set_momentum(sgd.momentum());
-    sgd.set_nesterov(sgd.nesterov());
-    sgd.set_weight_decay(sgd.weight_decay());
-  } else if (optimizer.has_adam()) {
-    v1::Adam& adam = *optimizer.mutable_adam();
-    if (!adam.has_beta1()) adam.set_beta1(0.9);
-    if (!adam.has_beta2()) adam.set_beta2(0.999);
-    if (!adam.has_epsilon()) adam.set_epsilon(1e-8);
-    adam.set_weight_decay(adam.weight_decay());
-  }
-
-  v1::Schedule& schedule = *spec.mutable_schedule();
-  if (schedule.kind_case() == v1::Schedule::KIND_NOT_SET) {
-    schedule.mutable_constant();
-  } else if (schedule.has_cosine()) {
-    v1::CosineSchedule& cosine = *schedule.mutable_cosine();
-    if (cosine.step() == v1::COSINE_STEP_UNSPECIFIED) {
-      cosine.set_step(v1::PER_EPOCH);
-    }
-    if (!cosine.has_period_epochs()) cosine.set_period_epochs(spec.epochs());
-    cosine.set_final_learning_rate(cosine.final_learning_rate());
-  }
-
-  v1::Initializer& initializer = *spec.mutable_initializer();
-  const auto fill_gain = [](auto& settings, double gain) {
-    if (!settings.has_gain()) settings.set_gain(gain);
-  };
-  const auto fill_mode = [](auto& settings) {
-    if (settings.mode() == v1::FAN_MODE_UNSPECIFIED) {
-      settings.set_mode(v1::FAN_IN);
-    }
-  };
-  const double relu_gain = std::sqrt(2.0);
-  switch (initializer.kind_case()) {
-    case v1::Initializer::KIND_NOT_SET:
-      initializer.mutable_framework_default();
-      break;
-    case v1::Initializer::kXavierUniform:
-      fill_gain(*initializer.mutable_xavier_uniform(), 1);
-      break;
-    case v1::Initializer::kXavierNormal:
-      fill_gain(*initializer.mutable_xavier_normal(), 1);
-      break;
-    case v1::Initializer::kKaimingUniform:
-      fill_gain(*initializer.mutable_kaiming_uniform(), relu_gain);
-      fill_mode(*initializer.mutable_kaiming_uniform());
-      break;
-    case v1::Initializer::kKaimingNormal:
-      fill_gain(*initializer.mutable_kaiming_normal(), relu_gain);
-      fill_mode(*initializer.mutable_kaiming_normal());
-      break;
-    case v1::Initializer::kFrameworkDefault:
-    case v1::Initializer::kCheckpoint:
-      break;
-  }
-
-  if (spec.evaluate() == v1::EVALUATE_UNSPECIFIED) {
-    spec.set_evaluate(v1::TEST_LAST_EPOCH);
+  if (spec.schedule().has_cosine() &&
+      !spec.schedule().cosine().has_period_epochs()) {
+    spec.mutable_schedule()->mutable_cosine()->set_period_epochs(
+        std::max<int64_t>(1,
+                          spec.epochs() - spec.schedule().warm_up().epochs()));
   }
 }
 
 absl::Status CheckFields(const v1::TrainingSpec& spec,
                          absl::string_view prefix) {
-  if (spec.model().kind_case() == v1::Model::KIND_NOT_SET) {
-    return Missing(prefix, "model",
-                   "lenet_300_100, small_cnn and cifar_resnet18");
-  }
-  HS_RETURN_IF_ERROR(CheckDataset(spec, prefix));
-  HS_RETURN_IF_ERROR(CheckInteger(prefix, "epochs", spec.epochs(), 1, 100'000));
-  HS_RETURN_IF_ERROR(
-      CheckInteger(prefix, "batch_size", spec.batch_size(), 1, 65'536));
-  HS_RETURN_IF_ERROR(CheckOptimizer(spec.optimizer(), prefix));
-  HS_RETURN_IF_ERROR(CheckSchedule(spec.schedule(), prefix));
-  HS_RETURN_IF_ERROR(CheckInitializer(spec.initializer(), prefix));
-  if (!v1::Evaluate_IsValid(spec.evaluate())) {
-    return Wrong(prefix, "evaluate",
-                 "must be TEST_NEVER, TEST_LAST_EPOCH or TEST_EVERY_EPOCH.");
-  }
-  return absl::OkStatus();
+  HS_RETURN_IF_ERROR(CheckFieldRules(spec, prefix));
+  return CheckInitializer(spec.initializer(), prefix);
 }
 
 absl::Status CheckRules(const v1::TrainingSpec& spec,
                         absl::string_view prefix) {
-  const DatasetFacts facts = FactsOf(spec.dataset());
-  if (spec.model().has_lenet_300_100() && facts.height != 28) {
-    return Wrong(prefix, "model",
-                 absl::StrCat("lenet_300_100 needs 28x28 input, and dataset ",
-                              DatasetName(spec), " is ", facts.height, "x",
-                              facts.height, "x", facts.channels,
-                              ". Use small_cnn or cifar_resnet18."));
-  }
+  HS_RETURN_IF_ERROR(CheckDataset(spec, prefix));
+  HS_RETURN_IF_ERROR(CheckModel(spec, prefix));
+  HS_RETURN_IF_ERROR(CheckSchedule(spec, prefix));
+  HS_RETURN_IF_ERROR(CheckAugmentation(spec, prefix));
   if (spec.optimizer().sgd().nesterov() &&
       !(spec.optimizer().sgd().momentum() > 0)) {
     return Wrong(prefix, "optimizer.sgd.nesterov",
                  "needs momentum above 0, got 0. Set "
                  "optimizer.sgd.momentum, such as 0.9.");
   }
-  if (FindDataset(spec)->validation_examples() == 0 &&
-      spec.evaluate() != v1::TEST_EVERY_EPOCH) {
+  if (spec.accumulation_steps() > spec.batch_size()) {
+    return Wrong(prefix, "accumulation_steps",
+                 absl::StrCat("must be at most batch_size (", spec.batch_size(),
+                              "), got ", spec.accumulation_steps(), "."));
+  }
+  if (ValidationExamples(spec) > 0) return absl::OkStatus();
+  const std::string without =
+      absl::StrCat("dataset.", DatasetName(spec), ".validation_examples is 0");
+  if (spec.has_early_stop()) {
+    return Wrong(prefix, "early_stop",
+                 absl::StrCat("needs a validation split, and ", without, "."));
+  }
+  if (spec.evaluate() != v1::TEST_EVERY_EPOCH) {
     return Wrong(prefix, "evaluate",
-                 absl::StrCat("must be TEST_EVERY_EPOCH when dataset.",
-                              DatasetName(spec),
-                              ".validation_examples is 0, "
-                              "got ",
-                              v1::Evaluate_Name(spec.evaluate()),
+                 absl::StrCat("must be TEST_EVERY_EPOCH when ", without,
+                              ", got ", v1::Evaluate_Name(spec.evaluate()),
                               ". Otherwise no epoch would be measured."));
   }
   return absl::OkStatus();

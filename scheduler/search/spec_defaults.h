@@ -17,8 +17,9 @@ namespace headstart::scheduler {
 absl::StatusOr<v1::TrainingSpec> CompleteSpec(const v1::TrainingSpec& spec,
                                               absl::string_view prefix);
 
-// Sets every field that was left out to its default.
-void FillDefaults(v1::TrainingSpec& spec);
+// Sets every field that was left out to its default: what the proto says, and
+// the few that depend on other fields.
+void FillSpecDefaults(v1::TrainingSpec& spec);
 
 // That each field by itself is in its range and every required one is there.
 absl::Status CheckFields(const v1::TrainingSpec& spec,

@@ -37,14 +37,24 @@ TEST(SpecDefaultsTest, FillsWhatTheProtoPromises) {
   HS_CHECK(google::protobuf::TextFormat::ParseFromString(R"(
     model { lenet_300_100 {} }
     dataset { mnist { validation_examples: 5000 train_examples: 0
-                      split_seed: 0 } }
+                      split_seed: 0 split: STRATIFIED split_per_run: false
+                      normalization {} chunks: 1 chunk: 1 } }
     epochs: 9 batch_size: 60
     optimizer { adam { learning_rate: 0.0012 beta1: 0.9 beta2: 0.999
-                       epsilon: 1e-8 weight_decay: 0 } }
+                       epsilon: 1e-8 weight_decay: 0 }
+                groups {
+                  norm { learning_rate_factor: 1 weight_decay_factor: 1 }
+                  scale { learning_rate_factor: 1 weight_decay_factor: 1 }
+                  bias { learning_rate_factor: 1 weight_decay_factor: 1 } } }
     schedule { cosine { step: PER_EPOCH period_epochs: 9
                         final_learning_rate: 0 } }
     initializer { kaiming_normal { mode: FAN_IN } }
-    evaluate: TEST_LAST_EPOCH)",
+    evaluate: TEST_LAST_EPOCH
+    loss { label_smoothing: 0 auxiliary_weight: 0.4 }
+    augmentation { crop_padding: 0 flip_probability: 0 cutout_size: 0
+                   mixup_alpha: 0 }
+    clip_gradient_norm: 0 precision: FP32 accumulation_steps: 1
+    deterministic: true)",
                                                          &expected));
   expected.mutable_initializer()->mutable_kaiming_normal()->set_gain(
       std::sqrt(2.0));
@@ -101,8 +111,69 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"Nesterov",
                 "optimizer { sgd { learning_rate: 1 nesterov: true } }",
                 "training.optimizer.sgd.nesterov: needs momentum above 0"},
-        Refusal{"Period", "schedule { cosine { period_epochs: 0 } }",
-                "training.schedule.cosine.period_epochs"},
+        Refusal{"TMaxOfZeroEpochs", "schedule { cosine { period_epochs: 0 } }",
+                "training.schedule.cosine.period_epochs: must be from 1"},
+        Refusal{"Milestones",
+                "schedule { multi_step { milestones: [ 5, 5 ] } }",
+                "training.schedule.multi_step.milestones: must be one or more "
+                "epochs in ascending order"},
+        Refusal{"Milestone", "schedule { multi_step { milestones: [ 5, 0 ] } }",
+                "training.schedule.multi_step.milestones[1]: must be from 1"},
+        Refusal{
+            "WarmUp", "schedule { warm_up {} }",
+            "training.schedule.warm_up.epochs: must be from 1 to 100000, got "
+            "0"},
+        Refusal{"WarmUpOverAll", "schedule { warm_up { epochs: 9 } }",
+                "training.schedule.warm_up.epochs: must be fewer than epochs "
+                "(9), got 9"},
+        Refusal{"Rise", "schedule { one_cycle { rise: 1 } }",
+                "training.schedule.one_cycle.rise: must be above 0 and below "
+                "1, got 1"},
+        Refusal{"BatchLargerThanData",
+                "batch_size: 600 dataset { mnist { train_examples: 5500 } }",
+                "training.batch_size: must be at most the 500 examples that "
+                "are trained on, got 600"},
+        Refusal{"Parts", "accumulation_steps: 61",
+                "training.accumulation_steps: must be at most batch_size (60)"},
+        Refusal{"Smoothing", "loss { label_smoothing: 1 }",
+                "training.loss.label_smoothing: must be 0 or more and below 1, "
+                "got 1"},
+        Refusal{"Flip", "augmentation { flip_probability: 1.5 }",
+                "training.augmentation.flip_probability: must be from 0 to 1"},
+        Refusal{"CropOfNoJpeg", "augmentation { random_resized_crop {} }",
+                "training.augmentation.random_resized_crop: is for data sets "
+                "of JPEG files only, and mnist is none"},
+        Refusal{"Precision", "precision: 9",
+                "training.precision: must be one of FP32, FP64, BF16, got "
+                "number 9"},
+        Refusal{"StopsWithoutValidation",
+                "dataset { mnist { validation_examples: 0 } } "
+                "early_stop { validation_accuracy: 0.9 }",
+                "training.early_stop: needs a validation split"},
+        Refusal{"Chunk", "dataset { mnist { chunks: 2 chunk: 3 } }",
+                "training.dataset.mnist.chunk: must be from 1 to chunks (2), "
+                "got 3"},
+        Refusal{"Normalization",
+                "dataset { mnist { normalization { mean: [ 0.5, 0.5 ] } } }",
+                "training.dataset.mnist.normalization: needs 1 numbers"},
+        Refusal{"ClassesOfMnist", "dataset { mnist { classes: 5 } }",
+                "training.dataset.mnist.classes: is for data sets of JPEG "
+                "files only"},
+        Refusal{"NoFolder", "dataset { image_folder {} }",
+                "training.dataset.image_folder.folder: must be the name of a "
+                "folder"},
+        Refusal{"FolderElsewhere",
+                "dataset { image_folder { folder: '../secret' } }",
+                "letters, digits, '-', '_' and '.', not '.' first, got "
+                "\"../secret\""},
+        Refusal{"FolderWithoutClasses",
+                "dataset { image_folder { folder: 'cats' } }",
+                "training.dataset.image_folder.classes: is required"},
+        Refusal{"SmallForInception", "model { inception_v3 {} }",
+                "training.model: inception_v3 needs at least 75x75 input"},
+        Refusal{"ProjectionWithoutNorm",
+                "model { resnet110 { norm: NO_NORM shortcut: PROJECTION } }",
+                "training.model.resnet110.shortcut: PROJECTION needs"},
         Refusal{"Gain", "initializer { xavier_normal { gain: 0 } }",
                 "training.initializer.xavier_normal.gain"},
         Refusal{"Checkpoint", "initializer { checkpoint { checkpoint: 'x' } }",
@@ -126,6 +197,27 @@ INSTANTIATE_TEST_SUITE_P(
                 "training.model: lenet_300_100 needs 28x28 input"}),
     [](const auto& info) { return std::string(info.param.name); });
 
+TEST(SpecDefaultsTest, FillsWhatDependsOnTheKind) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("dataset { tiny_imagenet { validation_examples: 200 } } "
+             "model { convnext_base {} }"),
+      "training");
+
+  EXPECT_EQ(spec.dataset().tiny_imagenet().classes(), 200);
+  EXPECT_EQ(spec.dataset().tiny_imagenet().image_size(), 64);
+  EXPECT_EQ(spec.model().convnext_base().stem(), v1::IMAGENET);
+  EXPECT_EQ(spec.model().convnext_base().stochastic_depth(), 0.5);
+}
+
+TEST(SpecDefaultsTest, LeavesOutWhatIsNotDone) {
+  const v1::TrainingSpec spec = *CompleteSpec(SpecOf(""), "training");
+
+  EXPECT_FALSE(spec.has_early_stop());
+  EXPECT_FALSE(spec.augmentation().has_random_resized_crop());
+  EXPECT_FALSE(spec.schedule().has_warm_up());
+  EXPECT_FALSE(spec.dataset().mnist().has_label_noise());
+}
+
 TEST(SpecDefaultsTest, NamesWhatIsMissing) {
   v1::TrainingSpec spec = SpecOf("");
   spec.clear_model();
@@ -136,7 +228,8 @@ TEST(SpecDefaultsTest, NamesWhatIsMissing) {
   spec.clear_optimizer();
   EXPECT_THAT(CompleteSpec(spec, ""),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       "optimizer: is required. Choose one of sgd and adam"));
+                       "optimizer: is required. Choose one of sgd, adam and "
+                       "adamw"));
 }
 
 }  // namespace

@@ -9,28 +9,34 @@
 
 namespace headstart::scheduler {
 
-// The official files of a data set.
 struct DatasetFacts {
+  // Of the official files; 0 where a worker may have a part of them.
   int64_t train_examples = 0;
-  int64_t test_examples = 0;
   int64_t classes = 0;
-  int64_t height = 0;  // And width.
+  int64_t image_size = 0;  // Height and width.
   int64_t channels = 0;
+  bool jpeg = false;  // One file per image.
 };
 
 // The kind that is set, as its field's name, such as mnist or lenet_300_100;
-// empty when none is. Agents name the data sets they have the same way.
+// empty when none is. Agents name the data sets they have the same way; an
+// image folder is image_folder/<its name>.
 std::string DatasetName(const v1::TrainingSpec& training);
 std::string ModelName(const v1::TrainingSpec& training);
 
-// The settings of whichever data set is set; null when none is.
-const v1::ImageDataset* FindDataset(const v1::TrainingSpec& training);
+// The settings of whichever data set of image files is set; null when none is.
+const v1::ImageDataset* FindImageDataset(const v1::Dataset& dataset);
+v1::ImageDataset* FindImageDataset(v1::Dataset& dataset);
 
-// Of the data set that is set; all 0 when none is.
+// Examples held out for validation. The spec is complete.
+int64_t ValidationExamples(const v1::TrainingSpec& training);
+
+// Of the data set that is set; all 0 when none is. The spec is complete.
 DatasetFacts FactsOf(const v1::Dataset& dataset);
 
-// Examples trained on in an epoch, after the split. The spec is complete.
-int64_t TrainingExamples(const v1::TrainingSpec& training);
+// Examples trained on in an epoch, after the split; none when only the worker
+// that has the files can tell. The spec is complete.
+std::optional<int64_t> TrainingExamples(const v1::TrainingSpec& training);
 
 // Bytes of all parameters and buffers of the model on its data set, 0 when
 // not known here.

@@ -1,5 +1,6 @@
 // The proto's side of training_spec_full.json: TrainingSpecs in the JSON that
-// an assignment carries, which between them set every field and every kind. The
+// an assignment carries, which between them set every field and every kind
+// (every field of a message that several kinds share in one of them). The
 // trainer's side is worker/trainer/recipe_test.cc; the file holds them
 // together.
 #include <gmock/gmock.h>
@@ -38,53 +39,49 @@ std::vector<std::string> GoldenSpecs() {
   return specs;
 }
 
-// All fields that a message of this type can have, as paths, and the values of
-// their enums, whichever field has them.
-void CollectPossible(const Descriptor& type, const std::string& path,
-                     std::set<std::string>& paths) {
+// All fields of this type of message and of those inside it, and the values of
+// their enums.
+void CollectPossible(const Descriptor& type, std::set<std::string>& names) {
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
-    const std::string here = path + "." + field.name();
-    paths.insert(here);
+    if (!names.insert(field.full_name()).second) return;  // Seen before.
     if (field.message_type() != nullptr) {
-      CollectPossible(*field.message_type(), here, paths);
+      CollectPossible(*field.message_type(), names);
     }
     if (const EnumDescriptor* values = field.enum_type()) {
       for (int v = 1; v < values->value_count(); ++v) {
-        paths.insert(values->value(v)->full_name());
+        names.insert(values->value(v)->full_name());
       }
     }
   }
 }
 
 // Those that this one has.
-void CollectSet(const Message& message, const std::string& path,
-                std::set<std::string>& paths) {
+void CollectSet(const Message& message, std::set<std::string>& names) {
   const Reflection& reflection = *message.GetReflection();
   std::vector<const FieldDescriptor*> fields;
   reflection.ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
-    const std::string here = path + "." + field->name();
-    paths.insert(here);
+    names.insert(field->full_name());
     if (field->is_repeated()) continue;
     if (field->message_type() != nullptr) {
-      CollectSet(reflection.GetMessage(message, field), here, paths);
+      CollectSet(reflection.GetMessage(message, field), names);
     }
     if (field->enum_type() != nullptr) {
-      paths.insert(reflection.GetEnum(message, field)->full_name());
+      names.insert(reflection.GetEnum(message, field)->full_name());
     }
   }
 }
 
 TEST(TrainingSpecGoldenTest, EveryFieldAndKindIsSetSomewhere) {
   std::set<std::string> possible;
-  CollectPossible(*v1::TrainingSpec::descriptor(), "training", possible);
+  CollectPossible(*v1::TrainingSpec::descriptor(), possible);
 
   std::set<std::string> found;
   for (const std::string& json : GoldenSpecs()) {
     v1::TrainingSpec spec;
     ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &spec).ok());
-    CollectSet(spec, "training", found);
+    CollectSet(spec, found);
   }
 
   std::set<std::string> missing;

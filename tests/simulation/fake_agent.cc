@@ -20,11 +20,12 @@ constexpr absl::Duration kCallEvery = absl::Seconds(3);
 v1::EffectiveValues EffectiveOf(const v1::Assignment& work) {
   v1::EffectiveValues effective;
   effective.set_learning_rate(
-      scheduler::FirstLearningRate(work.training(), work.from_epoch()));
+      scheduler::BaseLearningRate(work.training().optimizer()));
   effective.set_batch_size(work.training().batch_size());
-  effective.set_training_examples(scheduler::TrainingExamples(work.training()));
+  effective.set_training_examples(
+      *scheduler::TrainingExamples(work.training()));
   effective.set_validation_examples(
-      scheduler::FindDataset(work.training())->validation_examples());
+      scheduler::ValidationExamples(work.training()));
   return effective;
 }
 

@@ -50,12 +50,10 @@ inline v1::Study SmallStudy(const std::string& method, int64_t epochs) {
 // What a trainer uses that does exactly what it was told.
 inline v1::EffectiveValues EffectiveOf(const v1::Assignment& work) {
   v1::EffectiveValues effective;
-  effective.set_learning_rate(
-      FirstLearningRate(work.training(), work.from_epoch()));
+  effective.set_learning_rate(BaseLearningRate(work.training().optimizer()));
   effective.set_batch_size(work.training().batch_size());
-  effective.set_training_examples(TrainingExamples(work.training()));
-  effective.set_validation_examples(
-      FindDataset(work.training())->validation_examples());
+  effective.set_training_examples(TrainingExamples(work.training()).value());
+  effective.set_validation_examples(ValidationExamples(work.training()));
   effective.set_thread_count(1);
   return effective;
 }

@@ -40,6 +40,7 @@ MAY_INCLUDE = {
                      "storage/blob", "storage/catalog",
                      # Says which data sets this machine has.
                      "worker/dataset_files"],
+    "worker/spec_fields": [],
     "worker/models": ["base", "worker/spec_fields",
                       # own_default.h: what a model starts with by itself.
                       "initializers", "initializers/classic"],
@@ -52,7 +53,8 @@ MAY_INCLUDE = {
                                  "storage/safetensors"],
     "worker/trainer": ["base", "initializers", "storage/safetensors",
                        "worker/datasets", "worker/measurement", "worker/models",
-                       "worker/trainer_protocol", "worker/training"],
+                       "worker/spec_fields", "worker/trainer_protocol",
+                       "worker/training"],
     "client": ["base", "base/net", "proto", "storage/blob", "storage/catalog"],
     "client/cli": ["base", "base/net", "proto", "client", "storage/blob",
                    "storage/catalog", "storage/safetensors",
@@ -81,6 +83,7 @@ LIBRARIES = {
         "storage/*/remote_*", "client/*", "worker/agent/*"],
     r"google/protobuf/|.*\.pb\.h": PROTO_FOLDERS,
     r"nlohmann/": ["worker/trainer_protocol/*", "worker/trainer/*",
+                    "worker/spec_fields/*", "worker/models/registry.cc",
                     "storage/safetensors/*"],
     r"rocksdb/": ["scheduler/journal/rocksdb_*", "storage/pack/rocksdb_*",
                    "storage/catalog/rocksdb_*"],

@@ -18,7 +18,6 @@ Assign ToAssign(const v1::Assignment& assignment, std::vector<Source> sources) {
                 .sources = std::move(sources)};
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
   HS_CHECK(google::protobuf::util::MessageToJsonString(
                assignment.training(), &assign.training_json, options)
                .ok());

@@ -269,8 +269,9 @@ absl::Status Slot::On(const Paused& paused) {
 
 absl::Status Slot::On(const Finished& finished) {
   if (current_ == nullptr || !current_->trainer_busy ||
-      finished.epoch != current_->assignment.until_epoch() ||
-      finished.epoch != current_->snapshot_epoch) {
+      finished.epoch != current_->snapshot_epoch ||
+      (finished.epoch != current_->assignment.until_epoch() &&
+       !current_->assignment.training().has_early_stop())) {
     return absl::InvalidArgumentError(
         absl::StrCat("finished with epoch ", finished.epoch));
   }

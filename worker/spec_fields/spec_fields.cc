@@ -171,6 +171,19 @@ std::pair<std::string, SpecFields> SpecFields::Kind(
   return {"", SpecFields(kNone, At(name), *status_)};
 }
 
+std::pair<std::string, SpecFields> SpecFields::Kind(
+    const std::vector<std::string>& kinds) {
+  std::vector<std::string> found;
+  for (const std::string& kind : kinds) {
+    if (Has(kind)) found.push_back(kind);
+  }
+  if (found.size() == 1) return {found[0], Object(found[0])};
+  Refuse(path_,
+         absl::StrCat("must have exactly one of ", absl::StrJoin(kinds, ", "),
+                      ", got ", object_->dump()));
+  return {"", SpecFields(kNone, path_, *status_)};
+}
+
 void SpecFields::Done() {
   if (!object_->is_object()) return;
   for (const auto& item : object_->items()) {

@@ -72,6 +72,9 @@ class SpecFields final {
   // The one field of an object that is a oneof: its name and what is in it.
   std::pair<std::string, SpecFields> Kind(
       const std::string& name, const std::vector<std::string>& kinds);
+  // The kind that is set among the fields of this object, which has others too.
+  std::pair<std::string, SpecFields> Kind(
+      const std::vector<std::string>& kinds);
 
   // Refuses what was not asked for.
   void Done();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -16,18 +17,32 @@
 namespace headstart::worker {
 
 enum class TestWhen { kNever, kLastEpoch, kEveryEpoch };
+enum class Precision { kFp32, kFp64, kBf16 };
+
+// The proto's Loss, where the ranges are.
+struct LossOptions {
+  double label_smoothing = 0;
+  double auxiliary_weight = 0.4;
+};
 
 // What one run does; the proto's TrainingSpec, field for field.
 struct Recipe {
   ModelSpec model;
   DatasetSpec dataset;
-  AugmentationOptions augmentation;
   int64_t epochs;
   int64_t batch_size;
   OptimizerOptions optimizer;
   Schedule schedule;
   initializers::InitializerOptions initializer;
   TestWhen evaluate;
+  LossOptions loss;
+  AugmentationOptions augmentation;
+  double clip_gradient_norm;  // 0: gradients are not clipped.
+  Precision precision;
+  int64_t accumulation_steps;
+  // The validation accuracy that ends the run.
+  std::optional<double> stop_accuracy;
+  bool deterministic;
 };
 
 // Reads a TrainingSpec in proto3 JSON with the proto's field names. Names turn

@@ -25,6 +25,7 @@
 #include "base/check.h"
 #include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/training_json.h"
 #include "worker/trainer/runtime.h"
 
 namespace headstart::worker {
@@ -155,7 +156,7 @@ struct SpecOptions {
 };
 
 std::string Spec(const SpecOptions& options) {
-  return absl::Substitute(
+  const std::string written = absl::Substitute(
       R"({"model": $0,
           "dataset": {"mnist": {"validation_examples": $1,
                                 "train_examples": $2, "split_seed": 1}},
@@ -166,6 +167,7 @@ std::string Spec(const SpecOptions& options) {
       options.model, options.validation_examples, options.train_examples,
       options.epochs, options.batch_size, options.optimizer,
       options.initializer, options.evaluate);
+  return CompleteTraining(nlohmann::json::parse(written)).dump();
 }
 
 Assignment Fresh(const std::string& spec, int64_t until_epoch,

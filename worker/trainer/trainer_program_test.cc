@@ -21,6 +21,7 @@
 #include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/training_json.h"
 #include "worker/trainer_protocol/frame.h"
 #include "worker/trainer_protocol/messages.h"
 #include "worker/trainer_protocol/slab.h"
@@ -34,24 +35,25 @@ using Json = nlohmann::json;
 
 // LeNet on a few digits; `epochs` are long when there are many examples.
 Json Spec(int64_t epochs, int64_t train_examples) {
-  return {{"model", {{"lenet_300_100", Json::object()}}},
-          {"dataset",
-           {{"mnist",
-             {{"validation_examples", 50},
-              {"train_examples", train_examples},
-              {"split_seed", 1}}}}},
-          {"epochs", epochs},
-          {"batch_size", 32},
-          {"optimizer",
-           {{"adam",
-             {{"learning_rate", 0.001},
-              {"beta1", 0.9},
-              {"beta2", 0.999},
-              {"epsilon", 1e-8},
-              {"weight_decay", 0}}}}},
-          {"schedule", {{"constant", Json::object()}}},
-          {"initializer", {{"framework_default", Json::object()}}},
-          {"evaluate", "TEST_NEVER"}};
+  return CompleteTraining(
+      {{"model", {{"lenet_300_100", Json::object()}}},
+       {"dataset",
+        {{"mnist",
+          {{"validation_examples", 50},
+           {"train_examples", train_examples},
+           {"split_seed", 1}}}}},
+       {"epochs", epochs},
+       {"batch_size", 32},
+       {"optimizer",
+        {{"adam",
+          {{"learning_rate", 0.001},
+           {"beta1", 0.9},
+           {"beta2", 0.999},
+           {"epsilon", 1e-8},
+           {"weight_decay", 0}}}}},
+       {"schedule", {{"constant", Json::object()}}},
+       {"initializer", {{"framework_default", Json::object()}}},
+       {"evaluate", "TEST_NEVER"}});
 }
 
 Assign MakeAssign(int64_t until_epoch, int64_t train_examples = 200) {
