@@ -27,12 +27,11 @@ absl::StatusOr<std::vector<std::string>> Folders(const Flags& flags) {
 // A row of these two commands has no proto of its own.
 void Answer(Session& session, const worker::DatasetPresence& presence,
             const std::string& state, const std::string& detail, Table& table) {
-  const std::string name(presence.info->name);
-  table.Add({name, state, presence.folder, detail});
+  table.Add({presence.name, state, presence.folder, detail});
   if (!session.printer().json()) return;
   google::protobuf::Struct row;
   auto& fields = *row.mutable_fields();
-  fields["name"].set_string_value(name);
+  fields["name"].set_string_value(presence.name);
   fields["state"].set_string_value(state);
   fields["folder"].set_string_value(presence.folder);
   fields["detail"].set_string_value(detail);
@@ -79,10 +78,11 @@ absl::Status VerifyDatasets(Session& session) {
       continue;
     }
     ++complete_count;
-    const absl::Status status = worker::VerifyDataset(folders, *presence.info);
-    Answer(session, presence, status.ok() ? "OK" : "DAMAGED",
-           std::string(status.message()), table);
-    first_damage.Update(status);
+    const absl::StatusOr<std::string> note =
+        worker::VerifyDataset(folders, presence);
+    Answer(session, presence, note.ok() ? "OK" : "DAMAGED",
+           note.ok() ? *note : std::string(note.status().message()), table);
+    first_damage.Update(note.status());
   }
   if (!session.printer().json()) session.printer().Show(table);
   if (complete_count == 0) {

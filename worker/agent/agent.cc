@@ -289,7 +289,7 @@ v1::SynchronizeRequest Agent::MakeRequest() const {
   for (const DatasetPresence& dataset :
        ListDatasets(options_.dataset_folders)) {
     if (dataset.missing_files.empty()) {
-      request.add_datasets(std::string(dataset.info->name));
+      request.add_datasets(dataset.name);
     }
   }
   const std::vector<v1::AttemptStatus> attempts = board_.Statuses();

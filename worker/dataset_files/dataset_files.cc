@@ -1,7 +1,10 @@
 #include "worker/dataset_files/dataset_files.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -9,24 +12,43 @@
 
 #include "base/status_macros.h"
 #include "worker/dataset_files/formats.h"
+#include "worker/dataset_files/jpeg.h"
+#include "worker/dataset_files/parallel.h"
 
 namespace headstart::worker {
 namespace {
 
+namespace fs = std::filesystem;
+
 DatasetPresence Look(absl::Span<const std::string> roots,
                      const DatasetInfo& info);
+void AddImageFolders(absl::Span<const std::string> roots,
+                     std::vector<DatasetPresence>& list);
 absl::StatusOr<std::string> FindFolder(absl::Span<const std::string> roots,
                                        const DatasetInfo& info);
+absl::StatusOr<std::string> FindImageFolder(absl::Span<const std::string> roots,
+                                            absl::string_view folder);
+absl::StatusOr<int64_t> CountRecords(const std::string& path,
+                                     int64_t record_bytes);
 absl::Status CheckContent(const std::string& path, const DatasetFile& file,
                           uint32_t crc32);
+
+constexpr int64_t kCoarseClasses = 20;  // Of CIFAR-100.
+
+bool Exists(const std::string& path) {
+  std::error_code ignored;  // What cannot be looked at is not there.
+  return fs::exists(path, ignored);
+}
 
 }  // namespace
 
 std::vector<DatasetPresence> ListDatasets(absl::Span<const std::string> roots) {
   std::vector<DatasetPresence> list;
   for (const DatasetInfo& info : KnownDatasets()) {
+    if (info.format == DatasetFormat::kImageFolder) continue;
     list.push_back(Look(roots, info));
   }
+  AddImageFolders(roots, list);
   return list;
 }
 
@@ -36,12 +58,18 @@ absl::StatusOr<RawExamples> ReadDataset(absl::Span<const std::string> roots,
   HS_ASSIGN_OR_RETURN(const std::string folder, FindFolder(roots, info));
   const bool train = part == DatasetPart::kTrain;
   const auto files = train ? info.train_files : info.test_files;
-  const int64_t count = train ? info.train_examples : info.test_examples;
   const int64_t image_bytes = info.channels * info.height * info.width;
-  const ImageFormat format = {.channels = info.channels,
-                              .height = info.height,
-                              .width = info.width,
-                              .classes = info.classes};
+  int64_t count = train ? info.train_examples : info.test_examples;
+  ImageFormat format = {.channels = info.channels,
+                        .height = info.height,
+                        .width = info.width,
+                        .classes = info.classes};
+  if (info.format == DatasetFormat::kCifar100Binary) {
+    format.coarse_classes = kCoarseClasses;
+    HS_ASSIGN_OR_RETURN(count,
+                        CountRecords(absl::StrCat(folder, "/", files[0].name),
+                                     2 + image_bytes));
+  }
   RawExamples examples;
   examples.pixels.resize(count * image_bytes);
   std::vector<uint8_t> label_bytes(count);
@@ -67,17 +95,69 @@ absl::StatusOr<RawExamples> ReadDataset(absl::Span<const std::string> roots,
   return examples;
 }
 
-absl::Status VerifyDataset(absl::Span<const std::string> roots,
-                           const DatasetInfo& info) {
-  HS_RETURN_IF_ERROR(ReadDataset(roots, info, DatasetPart::kTrain).status());
-  return ReadDataset(roots, info, DatasetPart::kTest).status();
+absl::StatusOr<ImageList> ListImages(absl::Span<const std::string> roots,
+                                     const DatasetInfo& info,
+                                     absl::string_view folder,
+                                     DatasetPart part) {
+  if (info.format == DatasetFormat::kImageFolder) {
+    HS_ASSIGN_OR_RETURN(const std::string path, FindImageFolder(roots, folder));
+    return ListImageFolder(path, part);
+  }
+  HS_ASSIGN_OR_RETURN(const std::string path, FindFolder(roots, info));
+  return info.format == DatasetFormat::kTinyImagenet
+             ? ListTinyImagenet(path, part)
+             : ListFood101(path, part);
+}
+
+absl::StatusOr<std::string> VerifyDataset(absl::Span<const std::string> roots,
+                                          const DatasetPresence& presence) {
+  const DatasetInfo& info = *presence.info;
+  const int64_t threads =
+      std::max<int64_t>(std::thread::hardware_concurrency(), 1);
+  int64_t counts[2];
+  for (const DatasetPart part : {DatasetPart::kTrain, DatasetPart::kTest}) {
+    int64_t& count = counts[part == DatasetPart::kTest];
+    if (!IsImageTree(info)) {
+      HS_ASSIGN_OR_RETURN(const RawExamples examples,
+                          ReadDataset(roots, info, part));
+      count = examples.labels.size();
+      continue;
+    }
+    HS_ASSIGN_OR_RETURN(
+        const ImageList list,
+        ListImages(roots, info, fs::path(presence.folder).filename().string(),
+                   part));
+    count = list.paths.size();
+    HS_RETURN_IF_ERROR(ForEach(
+        count, threads, [] { return false; },
+        [&list](int64_t i) {
+          return ReadJpegFile(absl::StrCat(list.folder, "/", list.paths[i]))
+              .status();
+        }));
+  }
+  return SubsetNote(info, counts[0], counts[1]);
+}
+
+std::string SubsetNote(const DatasetInfo& info, int64_t train_examples,
+                       int64_t test_examples) {
+  if (info.format == DatasetFormat::kImageFolder ||
+      (train_examples == info.train_examples &&
+       test_examples == info.test_examples)) {
+    return "";
+  }
+  return absl::StrCat("a subset: ", train_examples, " of ", info.train_examples,
+                      " training and ", test_examples, " of ",
+                      info.test_examples, " test examples");
 }
 
 namespace {
 
 DatasetPresence Look(absl::Span<const std::string> roots,
                      const DatasetInfo& info) {
-  DatasetPresence best = {.info = &info, .folder = "", .missing_files = {}};
+  DatasetPresence best = {.name = std::string(info.name),
+                          .info = &info,
+                          .folder = "",
+                          .missing_files = {}};
   for (const auto& files : {info.train_files, info.test_files}) {
     for (const DatasetFile& file : files) {
       best.missing_files.emplace_back(file.name);
@@ -89,11 +169,7 @@ DatasetPresence Look(absl::Span<const std::string> roots,
       const std::string folder = absl::StrCat(root, "/", below);
       std::vector<std::string> missing;
       for (const std::string& name : all) {
-        std::error_code ignored;  // What cannot be looked at is not there.
-        if (!std::filesystem::exists(absl::StrCat(folder, "/", name),
-                                     ignored)) {
-          missing.push_back(name);
-        }
+        if (!Exists(absl::StrCat(folder, "/", name))) missing.push_back(name);
       }
       if (missing.size() < best.missing_files.size() || best.folder.empty()) {
         best.folder = folder;
@@ -104,26 +180,102 @@ DatasetPresence Look(absl::Span<const std::string> roots,
   return best;
 }
 
+bool IsImageFolder(const std::string& path) {
+  return Exists(path + "/train") &&
+         (Exists(path + "/test") || Exists(path + "/val")) &&
+         !Exists(path +
+                 "/wnids.txt");  // Tiny ImageNet has a format of its own.
+}
+
+void AddImageFolders(absl::Span<const std::string> roots,
+                     std::vector<DatasetPresence>& list) {
+  std::vector<DatasetPresence> found;
+  for (const std::string& root : roots) {
+    std::error_code error;
+    fs::directory_iterator entry(root, error);
+    for (; !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+      DatasetPresence presence = {
+          .name =
+              absl::StrCat("image_folder/", entry->path().filename().string()),
+          .info = FindDatasetInfo("image_folder"),
+          .folder = entry->path().string(),
+          .missing_files = {}};
+      const bool known = std::any_of(found.begin(), found.end(),
+                                     [&presence](const DatasetPresence& each) {
+                                       return each.name == presence.name;
+                                     });
+      if (!known && IsImageFolder(presence.folder)) {
+        found.push_back(std::move(presence));
+      }
+    }
+  }
+  std::sort(found.begin(), found.end(),
+            [](const DatasetPresence& a, const DatasetPresence& b) {
+              return a.name < b.name;
+            });
+  list.insert(list.end(), std::make_move_iterator(found.begin()),
+              std::make_move_iterator(found.end()));
+}
+
+absl::Status NoRoots(absl::string_view name, absl::string_view below) {
+  return absl::NotFoundError(
+      absl::StrCat("data set ", name,
+                   ": no data sets folder was given. Start with "
+                   "--datasets DIR, where DIR holds ",
+                   below, "/."));
+}
+
 absl::StatusOr<std::string> FindFolder(absl::Span<const std::string> roots,
                                        const DatasetInfo& info) {
   const DatasetPresence presence = Look(roots, info);
   if (presence.missing_files.empty()) return presence.folder;
-  if (roots.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("data set ", info.name,
-                     ": no data sets folder was given. Start with "
-                     "--datasets DIR, where DIR holds ",
-                     info.folders.front(), "/."));
-  }
+  if (roots.empty()) return NoRoots(info.name, info.folders.front());
   return absl::NotFoundError(
       absl::StrCat("data set ", info.name, ": ", presence.folder, " lacks ",
                    absl::StrJoin(presence.missing_files, ", "),
                    ". Get it from ", info.where_to_get_it, "."));
 }
 
+absl::StatusOr<std::string> FindImageFolder(absl::Span<const std::string> roots,
+                                            absl::string_view folder) {
+  if (folder.empty() || folder == "." || folder == ".." ||
+      folder.find('/') != absl::string_view::npos ||
+      folder.find('\0') != absl::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "folder: must be the name of a folder directly below a data sets "
+        "folder, got \"",
+        folder, "\"."));
+  }
+  for (const std::string& root : roots) {
+    const std::string path = absl::StrCat(root, "/", folder);
+    if (IsImageFolder(path)) return path;
+  }
+  if (roots.empty()) return NoRoots("image_folder", folder);
+  return absl::NotFoundError(absl::StrCat(
+      "data set image_folder: none of ", absl::StrJoin(roots, ", "),
+      " has a folder ", folder,
+      " with train/<class>/ and test/<class>/ or val/<class>/ in it."));
+}
+
+absl::StatusOr<int64_t> CountRecords(const std::string& path,
+                                     int64_t record_bytes) {
+  std::error_code error;
+  const int64_t bytes = fs::file_size(path, error);
+  if (error) {
+    return absl::NotFoundError(absl::StrCat(path, ": ", error.message()));
+  }
+  if (bytes > 0 && bytes % record_bytes == 0) return bytes / record_bytes;
+  return absl::DataLossError(
+      absl::StrCat(path, ": its ", bytes, " bytes are no whole number of ",
+                   "records of ", record_bytes, ". Get the file again."));
+}
+
 absl::Status CheckContent(const std::string& path, const DatasetFile& file,
                           uint32_t crc32) {
-  if (crc32 == file.content_crc32) return absl::OkStatus();
+  if (file.content_crc32 == 0 || crc32 == file.content_crc32) {
+    return absl::OkStatus();
+  }
   return absl::DataLossError(absl::StrFormat(
       "%s: its %d bytes have CRC-32 %08x, the official file's have %08x. Get "
       "the file again.",

@@ -304,7 +304,7 @@ TEST_F(DatasetFilesTest, ListsWhatIsMissingAndWhereToGetIt) {
 
   const std::vector<DatasetPresence> list = ListDatasets({folder_});
 
-  ASSERT_EQ(list.size(), 3u);
+  ASSERT_EQ(list.size(), 6u);
   EXPECT_EQ(list[0].info->name, "mnist");
   EXPECT_THAT(list[0].missing_files, ElementsAre("t10k-images-idx3-ubyte.gz",
                                                  "t10k-labels-idx1-ubyte.gz"));
@@ -331,6 +331,53 @@ TEST_F(DatasetFilesTest, FindsCifarInEitherFolder) {
   EXPECT_THAT(ListDatasets({folder_ + "/b"})[2].missing_files, IsEmpty());
 }
 
+// A record of CIFAR-100: labels, then one colour.
+std::string Cifar100Record(char coarse, char fine) {
+  return std::string{coarse, fine} + std::string(3072, fine);
+}
+
+TEST_F(DatasetFilesTest, ReadsAnyWholeNumberOfCifar100Records) {
+  WritePlain(
+      "cifar100/train.bin",
+      Cifar100Record(19, 99) + Cifar100Record(0, 7) + Cifar100Record(3, 0));
+  WritePlain("cifar100/test.bin", Cifar100Record(4, 5));
+  const DatasetPresence presence = ListDatasets({folder_})[3];
+  ASSERT_EQ(presence.name, "cifar100");
+
+  const absl::StatusOr<RawExamples> train =
+      ReadDataset({folder_}, *presence.info, DatasetPart::kTrain);
+
+  ASSERT_TRUE(train.ok()) << train.status();
+  EXPECT_THAT(train->labels, ElementsAre(99, 7, 0));
+  EXPECT_EQ(train->pixels.size(), 3 * 3072u);
+  EXPECT_EQ(train->pixels[3072], 7);
+  EXPECT_EQ(VerifyDataset({folder_}, presence).value(),
+            "a subset: 3 of 50000 training and 1 of 10000 test examples");
+}
+
+TEST_F(DatasetFilesTest, RefusesBadCifar100Files) {
+  const auto read = [&](const std::string& content) {
+    WritePlain("cifar100/test.bin", "");
+    WritePlain("cifar100/train.bin", content);
+    return ReadDataset({folder_}, *FindDatasetInfo("cifar100"),
+                       DatasetPart::kTrain)
+        .status();
+  };
+
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {Cifar100Record(0, 1).substr(1), "no whole number of records of 3074"},
+      {"", "its 0 bytes"},
+      {Cifar100Record(0, 1) + Cifar100Record(20, 1),
+       "offset 3074: label 20 is no class; 0 to 19 are"},
+      {Cifar100Record(0, 100), "offset 1: label 100 is no class"}};
+  for (const auto& [content, says] : cases) {
+    const absl::Status status = read(content);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("train.bin"), HasSubstr(says)));
+  }
+}
+
 TEST_F(DatasetFilesTest, ReadsTheMnistOfTheExamples) {
   const std::vector<std::string> roots = {SourceFolder() + "/examples/data"};
   const DatasetInfo& mnist = *FindDatasetInfo("mnist");
@@ -346,7 +393,10 @@ TEST_F(DatasetFilesTest, ReadsTheMnistOfTheExamples) {
       std::accumulate(train->pixels.begin(), train->pixels.end(), 0.0) /
       (255.0 * train->pixels.size());
   EXPECT_NEAR(mean, mnist.mean[0], 5e-5);
-  EXPECT_TRUE(VerifyDataset(roots, mnist).ok());
+  const DatasetPresence presence = ListDatasets(roots)[0];
+  const absl::StatusOr<std::string> note = VerifyDataset(roots, presence);
+  ASSERT_TRUE(note.ok()) << note.status();
+  EXPECT_EQ(*note, "");
 }
 
 TEST_F(DatasetFilesTest, FindsOneChangedPixelOfMnist) {
@@ -361,7 +411,8 @@ TEST_F(DatasetFilesTest, FindsOneChangedPixelOfMnist) {
   content[1000] ^= 1;
   WriteGzip("mnist/t10k-images-idx3-ubyte.gz", content);
 
-  const absl::Status status = VerifyDataset({folder_}, mnist);
+  const absl::Status status =
+      VerifyDataset({folder_}, ListDatasets({folder_})[0]).status();
 
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("CRC-32"));

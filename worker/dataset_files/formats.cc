@@ -179,6 +179,12 @@ absl::StatusOr<uint32_t> ReadCifarBatch(const std::string& path,
       ContentReader reader,
       ContentReader::Open(path, ContentReader::Packing::kPlain));
   for (size_t i = 0; i < labels.size(); ++i) {
+    if (format.coarse_classes > 0) {
+      uint8_t coarse;
+      const int64_t at = reader.offset();
+      HS_RETURN_IF_ERROR(reader.Read(absl::MakeSpan(&coarse, 1)));
+      HS_RETURN_IF_ERROR(reader.CheckLabel(at, coarse, format.coarse_classes));
+    }
     const int64_t at = reader.offset();
     HS_RETURN_IF_ERROR(reader.Read(labels.subspan(i, 1)));
     HS_RETURN_IF_ERROR(reader.CheckLabel(at, labels[i], format.classes));

@@ -16,6 +16,9 @@ struct ImageFormat {
   int64_t height;
   int64_t width;
   int64_t classes;
+  // CIFAR-100's records have a coarse label in front of the fine one, below
+  // this number; it is checked and dropped. 0: there is none.
+  int64_t coarse_classes = 0;
 };
 
 // Each call fills its spans with one file's examples and returns the CRC-32 of

@@ -19,8 +19,9 @@ struct CropBox {
 
 // Fills `out`, [channels, height, width], with the box's pixels: bilinear, and
 // with antialias where it shrinks. Every byte is the one that Pillow's
-// Image.resize(BILINEAR) of the cropped image gives, and so torchvision's
-// Resize and RandomResizedCrop of it. The box lies inside the image and has at
+// Image.resize(BILINEAR) of the cropped image gives (up to version 12: 13 turns
+// the order of its two passes around for some), and so torchvision's Resize and
+// RandomResizedCrop of it. The box lies inside the image and has at
 // least one pixel.
 void ResizeBox(const Image& image, const CropBox& box, int64_t height,
                int64_t width, absl::Span<uint8_t> out);

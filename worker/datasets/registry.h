@@ -11,7 +11,9 @@
 #include "worker/dataset_files/dataset_files.h"
 #include "worker/datasets/augmentation.h"
 #include "worker/datasets/dataset.h"
+#include "worker/datasets/jpeg_images.h"
 #include "worker/datasets/split.h"
+#include "worker/datasets/synthetic.h"
 
 namespace headstart::worker {
 
@@ -23,16 +25,6 @@ std::vector<std::string> DatasetNames();
 struct NormalizationOptions {
   std::vector<double> mean;
   std::vector<double> standard_deviation;
-};
-
-// What the data set synthetic is made of; see synthetic.h.
-struct SyntheticOptions {
-  int64_t train_examples = 0;
-  int64_t test_examples = 0;
-  int64_t channels = 0;
-  int64_t image_size = 0;
-  int64_t classes = 0;
-  int64_t seed = 0;
 };
 
 // The proto's Dataset.
@@ -61,14 +53,17 @@ struct TrainingData {
 // the one read last: a slot's trainings mostly ask for the same. One thread.
 class DatasetReader final {
  public:
-  explicit DatasetReader(std::vector<std::string> roots);
+  explicit DatasetReader(std::vector<std::string> roots,
+                         DecodeOptions decoding = {});
 
   // The run's seed draws what the spec wants drawn per run. The examples are
   // ready for `augmentation`.
-  //   NotFound         the data set is unknown or not in the folders.
-  //   InvalidArgument  the split asks for what there is not, or a field does
-  //                    not fit the data set; the message names it.
-  //   DataLoss         a file is not what it should be (see ReadDataset).
+  //   NotFound            the data set is unknown or not in the folders.
+  //   InvalidArgument     the split asks for what there is not, or a field does
+  //                       not fit the data set; the message names it.
+  //   FailedPrecondition  the folder has another number of classes.
+  //   DataLoss            a file is not what it should be (see ReadDataset).
+  //   Cancelled           as DecodeOptions asked.
   absl::StatusOr<TrainingData> ReadTraining(
       const DatasetSpec& spec, int64_t run_seed,
       const AugmentationOptions& augmentation = {});
@@ -76,16 +71,23 @@ class DatasetReader final {
   absl::StatusOr<Examples> ReadTest(const DatasetSpec& spec);
 
  private:
-  // One official part, in memory.
+  // One official part.
   struct Part {
     std::shared_ptr<ImageSource> source;
     std::vector<int32_t> labels;
+    InputInfo input;
   };
 
-  absl::StatusOr<const Part*> Read(const DatasetInfo& info, DatasetPart part);
+  absl::StatusOr<const Part*> Read(const DatasetSpec& spec, DatasetPart part);
+  absl::StatusOr<Part> ReadAnew(const DatasetSpec& spec,
+                                DatasetPart part) const;
+  absl::StatusOr<Part> ReadTree(const DatasetSpec& spec,
+                                const DatasetInfo& info,
+                                DatasetPart part) const;
 
   const std::vector<std::string> roots_;
-  const DatasetInfo* info_ = nullptr;  // What the parts are of.
+  const DecodeOptions decoding_;
+  DatasetSpec spec_;  // What the parts are of.
   Part train_;
   Part test_;
 };
