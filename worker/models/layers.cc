@@ -53,6 +53,15 @@ Conv2d Conv1x1(int64_t in, int64_t out, int64_t stride, bool bias) {
   return Conv2d(Conv2dOptions(in, out, 1).stride(stride).bias(bias));
 }
 
+at::Tensor Normalized(torch::nn::BatchNorm2d& bn, const at::Tensor& x) {
+  return bn.is_empty() ? x : bn->forward(x);
+}
+
+at::Tensor NormalizedRelu(torch::nn::BatchNorm2d& bn, const at::Tensor& x) {
+  // In place where the output is the norm's own: the input may be the block's.
+  return bn.is_empty() ? x.relu() : bn->forward(x).relu_();
+}
+
 at::Tensor GlobalMean(const at::Tensor& x) { return x.mean({2, 3}); }
 
 at::Tensor ChannelsLast(const at::Tensor& images) {

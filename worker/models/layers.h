@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
+#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/options/conv.h>
 #include <torch/nn/options/linear.h>
 #include <torch/nn/pimpl.h>
@@ -52,6 +53,13 @@ TORCH_MODULE(Linear);
 
 Conv2d Conv3x3(int64_t in, int64_t out, int64_t stride = 1, bool bias = false);
 Conv2d Conv1x1(int64_t in, int64_t out, int64_t stride = 1, bool bias = false);
+
+enum class Norm { kBatchNorm, kNone };
+
+// `bn`'s output, or `x` itself for layers without norms.
+at::Tensor Normalized(torch::nn::BatchNorm2d& bn, const at::Tensor& x);
+// relu(Normalized(bn, x)).
+at::Tensor NormalizedRelu(torch::nn::BatchNorm2d& bn, const at::Tensor& x);
 
 // The mean over all positions: [batch, channels]. For any image size.
 at::Tensor GlobalMean(const at::Tensor& x);

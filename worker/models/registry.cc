@@ -9,13 +9,17 @@
 #include "worker/models/cifar_resnet.h"
 #include "worker/models/convnext.h"
 #include "worker/models/densenet121.h"
+#include "worker/models/densenet_bc.h"
+#include "worker/models/fixup_resnet.h"
 #include "worker/models/inception_v3.h"
 #include "worker/models/lenet.h"
 #include "worker/models/mobilenet_v2.h"
 #include "worker/models/model.h"
+#include "worker/models/resnet110.h"
 #include "worker/models/small_cnn.h"
 #include "worker/models/swin.h"
 #include "worker/models/torchvision_resnet.h"
+#include "worker/models/wide_resnet.h"
 #include "worker/spec_fields/spec_fields.h"
 
 namespace headstart::worker {
@@ -96,6 +100,38 @@ std::shared_ptr<Model> TorchvisionResnet(const ModelShape& shape,
                                 .small_images = SmallImages(shape, options)});
 }
 
+Norm NormOf(SpecFields& options) {
+  return options.Enum<Norm>(
+      "norm", {{"BATCH_NORM", Norm::kBatchNorm}, {"NO_NORM", Norm::kNone}});
+}
+
+std::shared_ptr<Model> Resnet110(const ModelShape& shape, SpecFields& options) {
+  return MakeResnet110(
+      {.channels = shape.channels,
+       .classes = shape.classes,
+       .norm = NormOf(options),
+       .shortcut = options.Enum<Resnet110Shortcut>(
+           "shortcut",
+           {{"AVERAGE_POOL_NORM", Resnet110Shortcut::kAveragePoolNorm},
+            {"PAD", Resnet110Shortcut::kPad},
+            {"PROJECTION", Resnet110Shortcut::kProjection}})});
+}
+
+std::shared_ptr<Model> WideResnet(const ModelShape& shape,
+                                  SpecFields& options) {
+  return MakeWideResnet28x10({.channels = shape.channels,
+                              .classes = shape.classes,
+                              .norm = NormOf(options),
+                              .conv_bias = options.Bool("conv_bias"),
+                              .dropout = options.Number("dropout", kBelowOne)});
+}
+
+template <const FixupLayout& layout>
+std::shared_ptr<Model> Fixup(const ModelShape& shape, SpecFields&) {
+  return MakeFixupResnet(
+      {.channels = shape.channels, .classes = shape.classes, .layout = layout});
+}
+
 constexpr Entry kModels[] = {
     {"lenet_300_100",
      [](const ModelShape& s) {
@@ -124,6 +160,19 @@ constexpr Entry kModels[] = {
     {"resnet101", nullptr, "any", TorchvisionResnet<kResnet101>},
     {"resnet152", nullptr, "any", TorchvisionResnet<kResnet152>},
     {"wide_resnet50_2", nullptr, "any", TorchvisionResnet<kWideResnet50x2>},
+    {"resnet110", nullptr, "any", Resnet110},
+    {"wide_resnet28_10", nullptr, "any", WideResnet},
+    {"densenet_bc_100_12", TakesSide<kDensenetBcMinSide>, "4x4 or more",
+     [](const ModelShape& s, SpecFields& options) {
+       return MakeDensenetBc100x12({.channels = s.channels,
+                                    .classes = s.classes,
+                                    .norm = NormOf(options)});
+     }},
+    {"fixup_resnet20", nullptr, "any", Fixup<kFixupResnet20>},
+    {"fixup_resnet56", nullptr, "any", Fixup<kFixupResnet56>},
+    {"fixup_resnet110", nullptr, "any", Fixup<kFixupResnet110>},
+    {"fixup_resnet18", nullptr, "any", Fixup<kFixupResnet18>},
+    {"fixup_resnet50", nullptr, "any", Fixup<kFixupResnet50>},
     {"inception_v3", TakesSide<kInceptionV3MinSide>, "75x75 or more",
      Inception},
     {"mobilenet_v2", nullptr, "any",

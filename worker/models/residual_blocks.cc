@@ -1,9 +1,15 @@
 #include "worker/models/residual_blocks.h"
 
+#include <ATen/ops/avg_pool2d.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/zeros_like.h>
+
 namespace headstart::worker {
 namespace {
 
 using torch::nn::BatchNorm2d;
+using torch::nn::Conv2dOptions;
 using torch::nn::Sequential;
 
 // relu(branch + shortcut(x)) in the memory of `branch`.
@@ -14,8 +20,13 @@ at::Tensor Join(at::Tensor branch, Sequential& shortcut, const at::Tensor& x) {
 
 }  // namespace
 
-at::Tensor Normalized(BatchNorm2d& bn, const at::Tensor& x) {
-  return bn.is_empty() ? x : bn->forward(x);
+Conv2d StemConv7x7(int64_t channels) {
+  return Conv2d(
+      Conv2dOptions(channels, 64, 7).stride(2).padding(3).bias(false));
+}
+
+at::Tensor StemPool(const at::Tensor& x) {
+  return at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
 }
 
 Shortcut ProjectionWhereNeeded(const char* name, int64_t in, int64_t out,
@@ -25,6 +36,14 @@ Shortcut ProjectionWhereNeeded(const char* name, int64_t in, int64_t out,
   Sequential layers(Conv1x1(in, out, stride, bias));
   if (norm == Norm::kBatchNorm) layers->push_back(BatchNorm2d(out));
   return {.name = name, .layers = layers};
+}
+
+at::Tensor Subsampled(const at::Tensor& x) {
+  return at::avg_pool2d(x, {1, 1}, {2, 2});
+}
+
+at::Tensor WithZeroChannels(const at::Tensor& x) {
+  return at::cat({x, at::zeros_like(x)}, 1);
 }
 
 BasicBlockImpl::BasicBlockImpl(int64_t in, int64_t out, int64_t stride,
@@ -41,7 +60,7 @@ BasicBlockImpl::BasicBlockImpl(int64_t in, int64_t out, int64_t stride,
 }
 
 at::Tensor BasicBlockImpl::forward(const at::Tensor& x) {
-  const at::Tensor y = Normalized(bn1_, conv1_->forward(x)).relu_();
+  const at::Tensor y = NormalizedRelu(bn1_, conv1_->forward(x));
   return Join(Normalized(bn2_, conv2_->forward(y)), shortcut_, x);
 }
 

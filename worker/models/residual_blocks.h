@@ -10,10 +10,10 @@
 
 namespace headstart::worker {
 
-enum class Norm { kBatchNorm, kNone };
-
-// `bn`'s output, or `x` itself for a block without norms.
-at::Tensor Normalized(torch::nn::BatchNorm2d& bn, const at::Tensor& x);
+// The stem for images of about 224x224, a quarter of the size behind it: 64
+// planes, 7x7 with stride 2, then the largest of 3x3 with stride 2.
+Conv2d StemConv7x7(int64_t channels);
+at::Tensor StemPool(const at::Tensor& x);
 
 // How a block's input reaches its output. Without layers: unchanged.
 struct Shortcut {
@@ -24,6 +24,11 @@ struct Shortcut {
 // A 1x1 convolution and its norm where the shape changes, else no layers.
 Shortcut ProjectionWhereNeeded(const char* name, int64_t in, int64_t out,
                                int64_t stride, Norm norm = Norm::kBatchNorm);
+
+// Every second row and column. For shortcuts without weights.
+at::Tensor Subsampled(const at::Tensor& x);
+// Twice the channels, the new ones 0.
+at::Tensor WithZeroChannels(const at::Tensor& x);
 
 // relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), 3x3 convolutions; they
 // have biases when there are no norms.

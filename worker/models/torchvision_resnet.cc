@@ -1,7 +1,5 @@
 #include "worker/models/torchvision_resnet.h"
 
-#include <ATen/ops/max_pool2d.h>
-
 #include "initializers/own_default.h"
 #include "worker/models/model.h"
 
@@ -9,7 +7,6 @@ namespace headstart::worker {
 namespace {
 
 using torch::nn::BatchNorm2d;
-using torch::nn::Conv2dOptions;
 using torch::nn::Sequential;
 
 constexpr char kShortcut[] = "downsample";
@@ -33,7 +30,7 @@ class TorchvisionResnet final : public Model, public initializers::OwnDefault {
 
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = bn1_->forward(conv1_->forward(ChannelsLast(images))).relu_();
-    if (!small_images_) x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
+    if (!small_images_) x = StemPool(x);
     x = layer1_->forward(x);
     x = layer2_->forward(x);
     x = layer3_->forward(x);
@@ -48,10 +45,7 @@ class TorchvisionResnet final : public Model, public initializers::OwnDefault {
  private:
   static Conv2d Stem(const TorchvisionResnetOptions& options) {
     if (options.small_images) return Conv3x3(options.channels, 64);
-    return Conv2d(Conv2dOptions(options.channels, 64, 7)
-                      .stride(2)
-                      .padding(3)
-                      .bias(false));
+    return StemConv7x7(options.channels);
   }
 
   const bool small_images_;
