@@ -129,6 +129,8 @@ TrainerOptions Agent::TrainerFor(const SlotSpec& slot) const {
   trainer.program = options_.trainer_program;
   trainer.arguments = {"--threads", absl::StrCat(slot.thread_count), "--device",
                        slot.device};
+  trainer.arguments.push_back("--cache");
+  trainer.arguments.push_back(options_.data_folder + "/cache");
   for (const std::string& folder : options_.dataset_folders) {
     trainer.arguments.push_back("--datasets");
     trainer.arguments.push_back(folder);

@@ -77,7 +77,8 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--datasets", flags.agent.dataset_folders,
                  "A folder with data sets. May be repeated.");
   app.add_option("--data", flags.data_folder,
-                 "This agent's own folder: its lock, its trainers' logs.")
+                 "This agent's own folder: its lock, its trainers' logs, and "
+                 "cache/, decoded images, which may be deleted at any time.")
       ->required();
   app.add_option("--endpoints", flags.endpoints_folder,
                  "Folder for the file metrics-worker, which says where "

@@ -60,9 +60,13 @@ absl::Status ForEach(int64_t count, int64_t threads,
     worker = std::thread([&] { Work(progress, count, work); });
   }
   bool done = false;
+  bool moved = true;
+  int64_t seen = 0;
   while (!done) {
-    const bool stop = cancelled();
+    const bool stop = moved && cancelled();
     const MutexLock lock(&progress.mu);
+    moved = progress.next > seen;
+    seen = progress.next;
     if (stop && progress.status.ok()) progress.status = absl::CancelledError();
     done = progress.mu.AwaitWithTimeout([&] { return progress.busy == 0; },
                                         absl::Milliseconds(100));

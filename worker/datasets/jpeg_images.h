@@ -19,7 +19,7 @@ struct DecodeOptions {
   // in this process's memory only.
   std::string cache_folder;
   int64_t threads = 1;
-  // Asked some ten times a second while decoding takes its time; true ends it.
+  // Asked some ten times a second while decoding moves; true ends it.
   std::function<bool()> cancelled = [] { return false; };
 };
 

@@ -7,6 +7,7 @@
 //                  when the agent is gone.
 #include <csignal>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <new>
@@ -36,6 +37,7 @@ struct Options {
   int socket_fd = -1;
   FileHostOptions alone;
   std::vector<std::string> datasets;
+  std::string cache;
   int64_t threads = 1;
   std::string device = "cpu";
 };
@@ -75,6 +77,9 @@ Options ParseFlags(int argc, char** argv) {
       ->needs(assignment);
   app.add_option("--datasets", options.datasets,
                  "Folder with data sets (mnist/ and so on); may be repeated");
+  app.add_option("--cache", options.cache,
+                 "Folder for decoded images, so that the next trainer need not "
+                 "decode them; without, they are kept in memory");
   app.add_option("--threads", options.threads,
                  "Threads for each operator, 1 to 1024")
       ->check(CLI::Range(1, 1024))
@@ -106,8 +111,23 @@ Options ParseFlags(int argc, char** argv) {
   return options;
 }
 
+// Tells the host now and then that images are being decoded.
+std::function<bool()> HeartbeatTo(Host& host) {
+  constexpr absl::Duration kInterval = absl::Seconds(10);
+  return [&host, next = absl::ZeroDuration()]() mutable {
+    if (const auto now = Clock::Real().Monotonic(); now >= next) {
+      next = now + kInterval;
+      // That nobody listens shows with the next message that matters.
+      host.Send(Heartbeat{}).IgnoreError();
+    }
+    return host.stop() == StopMode::kNow;
+  };
+}
+
 int Serve(Host& host, const Options& options) {
-  DatasetReader datasets(options.datasets);
+  DatasetReader datasets(options.datasets, {.cache_folder = options.cache,
+                                            .threads = options.threads,
+                                            .cancelled = HeartbeatTo(host)});
   absl::Status status = host.Send(Ready{.library = LibraryName(),
                                         .device = DeviceName(),
                                         .threads = options.threads});

@@ -74,7 +74,10 @@ class Loop final {
 
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
                    Clock& clock, Host& host) {
-  HS_ASSIGN_OR_RETURN(TrainingRun run, PrepareRun(assignment, datasets));
+  absl::StatusOr<TrainingRun> prepared = PrepareRun(assignment, datasets);
+  if (absl::IsCancelled(prepared.status()))
+    return host.Send(Paused{.epoch = -1});
+  HS_ASSIGN_OR_RETURN(TrainingRun run, std::move(prepared));
   HS_RETURN_IF_ERROR(host.Begin(run.started));
   Loop loop(assignment.assign, run, datasets, clock, host);
   const absl::Status status = loop.TrainEpochs();

@@ -430,8 +430,16 @@ TEST(TrainLoopTest, FindsWeightsThatTheLastBatchBroke) {
                   "weight_decay": 0}})";
 
   EXPECT_THAT(
-      RunOn(host, Fresh(Spec({.optimizer = optimizer, .batch_size = 200}), 3)),
+      RunOn(host, Fresh(Spec({.optimizer = optimizer, .batch_size = 150}), 3)),
       StatusIs(absl::StatusCode::kOutOfRange, "validation split"));
+}
+
+TEST(TrainLoopTest, RefusesABatchLargerThanTheData) {
+  FakeHost host;
+
+  EXPECT_THAT(RunOn(host, Fresh(Spec({.batch_size = 151}), 3)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "batch_size: must be at most the 150 training"));
 }
 
 TEST(TrainLoopTest, StartsFromACheckpoint) {

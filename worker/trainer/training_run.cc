@@ -23,6 +23,7 @@ using initializers::InitializationReport;
 using initializers::NamedTensor;
 
 absl::Status CheckEpochs(const Assign& assign, const Recipe& recipe);
+absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples);
 void SeedDefaultGenerator(int64_t seed);
 void SetGeneratorState(const at::Tensor& state);
 void ListState(TrainingRun& run);
@@ -44,6 +45,7 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
   HS_ASSIGN_OR_RETURN(
       TrainingData data,
       datasets.ReadTraining(recipe.dataset, assign.seed, recipe.augmentation));
+  HS_RETURN_IF_ERROR(CheckBatchSize(recipe, data.training.size()));
   const InputInfo& info = data.training.info();
   HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
                       MakeModel(recipe.model, {.channels = info.channels,
@@ -91,6 +93,13 @@ absl::Status CheckEpochs(const Assign& assign, const Recipe& recipe) {
       absl::StrCat("until_epoch: must be above from_epoch (", assign.from_epoch,
                    ") and at most training.epochs (", recipe.epochs, "), got ",
                    assign.until_epoch, "."));
+}
+
+absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples) {
+  if (recipe.batch_size <= training_examples) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "training.batch_size: must be at most the ", training_examples,
+      " training examples, got ", recipe.batch_size, "."));
 }
 
 // The one place that seeds an assignment: this process may have served others.

@@ -37,7 +37,9 @@ struct TrainingRun {
 
 // Seeds this process for the assignment, builds what it trains with, and gives
 // the tensors their first values or those of the epoch to go on from.
-//   InvalidArgument     the spec is wrong in itself.
+//   InvalidArgument     the spec is wrong in itself or asks for more than the
+//                       data set has.
+//   Cancelled           stopped while images were being decoded.
 //   FailedPrecondition  model, data and stored weights do not fit together.
 //   NotFound, DataLoss  the data set or a source is not there or damaged.
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
