@@ -20,13 +20,6 @@
 namespace headstart::worker {
 namespace {
 
-// Streaming pays where what is written would push everything else out of the
-// last cache. What is not known is assumed to be a server's.
-bool ExceedsTheCache(int64_t bytes) {
-  const int64_t cache_bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return bytes > (cache_bytes > 0 ? cache_bytes : 32 << 20);
-}
-
 // Memory that somebody else owns.
 c10::DataPtr Borrow(const Slab& slab) {
   return c10::DataPtr(slab.data(), c10::Device(c10::kCPU));
@@ -59,11 +52,16 @@ absl::Status Arena::CanHold(absl::Span<const StateTensor> tensors) {
   return absl::OkStatus();
 }
 
+int64_t Arena::LastLevelCacheBytes() {
+  const int64_t bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return bytes > 0 ? bytes : 32 << 20;  // A server's.
+}
+
 Arena::Arena(std::vector<StateTensor> tensors, TensorTable table,
-             const Slab& slab)
+             const Slab& slab, int64_t cache_bytes)
     : tensors_(std::move(tensors)),
       table_(std::move(table)),
-      streaming_(ExceedsTheCache(SlabBytes(table_))),
+      streaming_(SlabBytes(table_) > cache_bytes),
       buffers_(StorageOn(slab)),
       rest_(StorageOn(slab)) {
   HS_CHECK_EQ(tensors_.size(), table_.size());

@@ -37,9 +37,13 @@ class Arena final {
   // moved: it has memory of its own on the CPU, which no other tensor sees.
   static absl::Status CanHold(absl::Span<const StateTensor> tensors);
 
+  // Of this CPU, where it is known.
+  static int64_t LastLevelCacheBytes();
+
   // Moves the tensors, which CanHold, into `slab`, which must outlive them or
-  // be left by MoveTo. Reads as before from here on.
-  Arena(std::vector<StateTensor> tensors, TensorTable table, const Slab& slab);
+  // be left by MoveTo. Larger ones than `cache_bytes` move around the caches.
+  Arena(std::vector<StateTensor> tensors, TensorTable table, const Slab& slab,
+        int64_t cache_bytes = LastLevelCacheBytes());
 
   // Leaves everything in the present slab as it is now. Staying in the same
   // slab is allowed: then everything goes on in place.

@@ -78,11 +78,14 @@ TEST(ArenaTest, LeavesTheOldSlabAsItWas) {
   EXPECT_TRUE(at::equal(world.buffer, at::full({3}, 8.0f)));
 }
 
-TEST(ArenaTest, MovesOrNotWithTheSameBits) {
+class ArenaMoveTest : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(ArenaMoveTest, GivesTheSameBitsAsStaying) {
   // Larger than a block of the kernels, and no multiple of any vector.
   World moving(40'003);
   World staying(40'003);
-  Arena first(moving.tensors, moving.table, moving.slabs[0]);
+  Arena first(moving.tensors, moving.table, moving.slabs[0],
+              /*cache_bytes=*/GetParam());
   Arena second(staying.tensors, staying.table, staying.slabs[0]);
 
   for (int step = 1; step <= 4; ++step) {
@@ -97,6 +100,10 @@ TEST(ArenaTest, MovesOrNotWithTheSameBits) {
 
   EXPECT_EQ(moving.Bytes(0), staying.Bytes(0));
 }
+
+// Around the caches, and through them.
+INSTANTIATE_TEST_SUITE_P(All, ArenaMoveTest,
+                         ::testing::Values(0, int64_t{1} << 40));
 
 TEST(ArenaTest, CopiesWhereAGraphIsAlive) {
   World alive;

@@ -10,12 +10,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
+#include "worker/trainer/matrix_products.h"
+
 namespace headstart::worker {
 
 void SetUpLibTorch(int64_t threads) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_TOP_PAD, 16 << 20);
+  UseFasterMatrixProducts();
   at::set_num_threads(static_cast<int>(threads));
   at::set_num_interop_threads(1);
   at::globalContext().setDeterministicAlgorithms(/*deterministic=*/true,
