@@ -100,8 +100,9 @@ void TrainLeg(const Leg& leg, const Options& options, const TrainingData& data,
     const absl::Duration trained = clock.Monotonic();
     double accuracy = 0;
     if (data.validation.size() > 0) {
-      accuracy =
-          Evaluate(*model, data.validation, [] { return false; })->accuracy;
+      accuracy = Evaluate(*model, data.validation, Precision::kFp32, [] {
+                   return false;
+                 })->accuracy;
     }
     std::cout << "{\"batch_size\": " << leg.batch_size
               << ", \"epoch\": " << epoch << ", \"train_seconds\": "

@@ -8,6 +8,8 @@
 
 #include "absl/functional/function_ref.h"
 
+#include "worker/models/precision.h"
+
 namespace headstart::worker {
 
 class Examples;
@@ -18,14 +20,16 @@ struct Evaluation {
   double accuracy;  // Share classified correctly, 0 to 1.
 };
 
-// Measures all examples, in eval mode and without gradients; sums in double.
+// Measures all examples, in eval mode and without gradients, in the arithmetic
+// of `precision`; sums in double.
 // Leaves the model in eval mode. None when `cancelled` became true, which is
 // asked before every batch; at least one example is needed.
 std::optional<Evaluation> Evaluate(Model& model, const Examples& examples,
+                                   Precision precision,
                                    absl::FunctionRef<bool()> cancelled);
 
-// How many rows of `logits` (float [n, classes], on the CPU) have their largest
-// value, the first of equals, where `labels` (int64 [n]) says.
+// How many rows of `logits` (float or double [n, classes], on the CPU) have
+// their largest value, the first of equals, where `labels` (int64 [n]) says.
 int64_t CountCorrect(const at::Tensor& logits, const at::Tensor& labels);
 
 }  // namespace headstart::worker

@@ -61,8 +61,8 @@ TEST(EvaluationTest, IsTheMeanOverAllExamples) {
   FirstPixel model;
   model.train();
 
-  const std::optional<Evaluation> evaluation =
-      Evaluate(model, MakeExamples(1030), [] { return false; });
+  const std::optional<Evaluation> evaluation = Evaluate(
+      model, MakeExamples(1030), Precision::kFp32, [] { return false; });
 
   ASSERT_TRUE(evaluation.has_value());
   EXPECT_DOUBLE_EQ(evaluation->accuracy, 0.9);
@@ -76,7 +76,8 @@ TEST(EvaluationTest, EndsWhenCancelled) {
   int asked = 0;
 
   const std::optional<Evaluation> evaluation =
-      Evaluate(model, MakeExamples(2000), [&] { return ++asked == 3; });
+      Evaluate(model, MakeExamples(2000), Precision::kFp32,
+               [&] { return ++asked == 3; });
 
   EXPECT_FALSE(evaluation.has_value());
   EXPECT_EQ(model.batches, 2);

@@ -10,20 +10,15 @@
 #include "initializers/registry.h"
 #include "worker/datasets/augmentation.h"
 #include "worker/datasets/registry.h"
+#include "worker/models/precision.h"
 #include "worker/models/registry.h"
+#include "worker/trainer/loss.h"
 #include "worker/training/optimizer.h"
 #include "worker/training/schedule.h"
 
 namespace headstart::worker {
 
 enum class TestWhen { kNever, kLastEpoch, kEveryEpoch };
-enum class Precision { kFp32, kFp64, kBf16 };
-
-// The proto's Loss, where the ranges are.
-struct LossOptions {
-  double label_smoothing = 0;
-  double auxiliary_weight = 0.4;
-};
 
 // What one run does; the proto's TrainingSpec, field for field.
 struct Recipe {

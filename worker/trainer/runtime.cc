@@ -21,8 +21,6 @@ void SetUpLibTorch(int64_t threads) {
   UseFasterMatrixProducts();
   at::set_num_threads(static_cast<int>(threads));
   at::set_num_interop_threads(1);
-  at::globalContext().setDeterministicAlgorithms(/*deterministic=*/true,
-                                                 /*warn_only=*/false);
   // Deterministic mode would otherwise fill every new tensor with NaN.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }

@@ -6,8 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/ops/cross_entropy_loss.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -16,6 +14,7 @@
 #include "worker/datasets/dataset.h"
 #include "worker/datasets/split.h"
 #include "worker/measurement/evaluation.h"
+#include "worker/trainer/loss.h"
 #include "worker/trainer/phase_timer.h"
 #include "worker/trainer/state_keeper.h"
 #include "worker/trainer/training_run.h"
@@ -51,7 +50,14 @@ class Loop final {
  private:
   absl::Status TrainEpoch(int64_t epoch, Measurement& measurement);
   // One step; the batch's mean loss, and no step when that is not finite.
-  double TrainBatch(const Batch& batch, int64_t& correct);
+  double TrainBatch(const Batch& batch, double& correct);
+  // Adds the gradients of rows `begin` to `end` of the batch, whose loss counts
+  // by their share of it; that part of the loss, and no gradients when it is
+  // not finite.
+  double AddGradients(const Batch& batch, int64_t begin, int64_t end,
+                      double& correct);
+  // Whether this epoch's measurement ends the run before its last epoch.
+  bool StopsAfter(const Measurement& measurement) const;
   absl::Status Measure(int64_t epoch, Measurement& measurement);
   absl::StatusOr<Evaluation> EvaluateOn(const Examples& examples, int64_t epoch,
                                         const char* what);
@@ -106,6 +112,7 @@ absl::Status Loop::TrainEpochs() {
     done.examples_per_second = run_.data.training.size() / done.seconds.train;
     HS_RETURN_IF_ERROR(host_.Send(done));
     HS_RETURN_IF_ERROR(TakeSnapshot(epoch));
+    if (StopsAfter(done.measurement)) break;
     if (host_.stop().has_value() && epoch < assign_.until_epoch) {
       return absl::CancelledError();
     }
@@ -122,7 +129,7 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
   const double base_rate = LearningRate(run_.recipe.optimizer);
   absl::Duration next_message = clock_.Monotonic() + kStepMessageInterval;
   double loss_sum = 0;
-  int64_t correct = 0;
+  double correct = 0;
   run_.model->train();
 
   for (int64_t step = 0; step < steps; ++step) {
@@ -158,24 +165,63 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
     }
   }
   measurement.training_loss = loss_sum / examples;
-  measurement.training_accuracy = static_cast<double>(correct) / examples;
+  measurement.training_accuracy = correct / examples;
   return absl::OkStatus();
 }
 
-double Loop::TrainBatch(const Batch& batch, int64_t& correct) {
-  double value = 0;
-  {  // The graph ends here: a step may move the weights only without one.
-    const at::Tensor logits = run_.model->forward(batch.images);
-    const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels);
-    value = loss.item<float>();
-    if (!std::isfinite(value)) return value;
-    correct += CountCorrect(logits, batch.labels);
-    // To none instead of zeros: backward then hands its tensors over uncopied.
-    run_.model->zero_grad(/*set_to_none=*/true);
-    loss.backward();
+double Loop::TrainBatch(const Batch& batch, double& correct) {
+  const Recipe& recipe = run_.recipe;
+  // To none instead of zeros: backward then hands its tensors over uncopied.
+  run_.model->zero_grad(/*set_to_none=*/true);
+  const int64_t examples = batch.labels.size(0);
+  const int64_t part =
+      (examples + recipe.accumulation_steps - 1) / recipe.accumulation_steps;
+  double loss = 0;
+  for (int64_t begin = 0; begin < examples; begin += part) {
+    loss +=
+        AddGradients(batch, begin, std::min(begin + part, examples), correct);
+    if (!std::isfinite(loss)) return loss;
   }
-  keeper_.Step();
+  StepOptions options;
+  if (recipe.clip_gradient_norm > 0) {
+    options.gradient_scale = ClipFactor(GradientNorm(run_.model->parameters()),
+                                        recipe.clip_gradient_norm);
+  }
+  keeper_.Step(options);
+  return loss;
+}
+
+double Loop::AddGradients(const Batch& batch, int64_t begin, int64_t end,
+                          double& correct) {
+  // The graph ends with this call: a step may move the weights only without
+  // one.
+  const Recipe& recipe = run_.recipe;
+  const Batch part = Rows(batch, begin, end);
+  TrainingOutput output;
+  {
+    const at::Tensor images = ToInput(part.images, recipe.precision);
+    const PrecisionScope scope(recipe.precision);
+    output = run_.model->ForwardTraining(images);
+  }
+  if (recipe.precision == Precision::kBf16) {
+    output.logits = output.logits.to(at::kFloat);
+    if (output.auxiliary_logits.defined()) {
+      output.auxiliary_logits = output.auxiliary_logits.to(at::kFloat);
+    }
+  }
+  at::Tensor loss = TrainingLoss(output, part, recipe.loss);
+  const double share = static_cast<double>(end - begin) / batch.labels.size(0);
+  if (share < 1) loss = loss * share;
+  const double value = loss.item<double>();
+  if (!std::isfinite(value)) return value;
+  correct += CountCorrect(output.logits, part);
+  loss.backward();
   return value;
+}
+
+bool Loop::StopsAfter(const Measurement& measurement) const {
+  return run_.recipe.stop_accuracy.has_value() &&
+         measurement.validation_accuracy >= run_.recipe.stop_accuracy;
 }
 
 absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
@@ -187,7 +233,7 @@ absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
     measurement.validation_loss = validation.loss;
     measurement.validation_accuracy = validation.accuracy;
   }
-  const bool last = epoch == run_.recipe.epochs;
+  const bool last = epoch == run_.recipe.epochs || StopsAfter(measurement);
   if (run_.recipe.evaluate == TestWhen::kEveryEpoch ||
       (run_.recipe.evaluate == TestWhen::kLastEpoch && last)) {
     HS_ASSIGN_OR_RETURN(const Examples examples,
@@ -204,7 +250,7 @@ absl::StatusOr<Evaluation> Loop::EvaluateOn(const Examples& examples,
                                             int64_t epoch, const char* what) {
   absl::Duration next_heartbeat = clock_.Monotonic() + kHeartbeatInterval;
   const std::optional<Evaluation> evaluation =
-      Evaluate(*run_.model, examples, [&] {
+      Evaluate(*run_.model, examples, run_.recipe.precision, [&] {
         if (const auto now = clock_.Monotonic(); now >= next_heartbeat) {
           next_heartbeat = now + kHeartbeatInterval;
           // That nobody listens shows with the next message that matters.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
@@ -46,12 +47,15 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
       TrainingData data,
       datasets.ReadTraining(recipe.dataset, assign.seed, recipe.augmentation));
   HS_RETURN_IF_ERROR(CheckBatchSize(recipe, data.training.size()));
+  at::globalContext().setDeterministicAlgorithms(recipe.deterministic,
+                                                 /*warn_only=*/false);
   const InputInfo& info = data.training.info();
   HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
                       MakeModel(recipe.model, {.channels = info.channels,
                                                .height = info.height,
                                                .width = info.width,
                                                .classes = info.classes}));
+  SetWeightType(*model, recipe.precision);
   OptimizedParameters parameters = ListParameters(*model);
   TrainingRun run = {
       .recipe = recipe,

@@ -1,0 +1,31 @@
+#include "worker/models/precision.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/nn/module.h>
+
+namespace headstart::worker {
+
+void SetWeightType(torch::nn::Module& model, Precision precision) {
+  if (precision == Precision::kFp64) model.to(at::kDouble);
+}
+
+at::Tensor ToInput(const at::Tensor& images, Precision precision) {
+  return precision == Precision::kFp64 ? images.to(at::kDouble) : images;
+}
+
+PrecisionScope::PrecisionScope(Precision precision)
+    : autocast_(precision == Precision::kBf16) {
+  if (!autocast_) return;
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+}
+
+PrecisionScope::~PrecisionScope() {
+  if (!autocast_) return;
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  // The casts of weights that the forward pass shared: the next step changes
+  // the weights.
+  at::autocast::clear_cache();
+}
+
+}  // namespace headstart::worker
