@@ -68,8 +68,11 @@ absl::Status ForEach(int64_t count, int64_t threads,
     moved = progress.next > seen;
     seen = progress.next;
     if (stop && progress.status.ok()) progress.status = absl::CancelledError();
-    done = progress.mu.AwaitWithTimeout([&] { return progress.busy == 0; },
-                                        absl::Milliseconds(100));
+    done = progress.mu.AwaitWithTimeout(
+        [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(progress.mu) {
+          return progress.busy == 0;
+        },
+        absl::Milliseconds(100));
   }
   for (std::thread& worker : workers) worker.join();
   const MutexLock lock(&progress.mu);
