@@ -243,6 +243,9 @@ class OwnLayer final : public torch::nn::Module, public OwnDefault {
     linear->weight.uniform_(-0.2, 0.2, generator);
     linear->bias.zero_();
   }
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.is_same(linear->weight);
+  }
 
   torch::nn::Linear linear;
   at::Tensor layer_scale;
@@ -268,6 +271,22 @@ TEST(FrameworkDefaultTest, AsksModulesForTheirOwnChildrenFirst) {
   EXPECT_TRUE(model->layer->index.eq(3).all().item<bool>());
   EXPECT_TRUE(model->layer->linear->bias.eq(1).all().item<bool>());
   EXPECT_GT(model->layer->linear->weight.abs().max().item<double>(), 0.19);
+}
+
+TEST(FrameworkDefaultTest, DrawsOnceWhatAModuleDrawsItself) {
+  auto model = std::make_shared<OwnModel>();
+  MemoryWeights none;
+
+  ASSERT_OK_AND_ASSIGN(const InitializationReport report,
+                       Apply(FrameworkDefaultOptions{}, *model, none));
+
+  // Apply's seed: the bias comes first, the weight's draw behind it.
+  at::Generator generator = at::detail::createCPUGenerator(1);
+  at::full({50}, 0.f).uniform_(-0.1, 0.1, generator);
+  EXPECT_TRUE(model->layer->linear->weight.equal(
+      at::full({50, 100}, 0.f).uniform_(-0.2, 0.2, generator)));
+  EXPECT_THAT(report.drawn_names,
+              ElementsAre("layer.linear.weight", "layer.linear.bias"));
 }
 
 TEST(ScaledWeightsTest, DrawsOnlyTheWeightsOfLayers) {

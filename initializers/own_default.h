@@ -2,8 +2,9 @@
 #pragma once
 
 namespace at {
+class Tensor;
 struct Generator;
-}
+}  // namespace at
 
 namespace headstart::initializers {
 
@@ -23,6 +24,14 @@ class OwnDefault {
   // below it. Called without gradients, when every layer has its rule's values
   // and every module below has been asked; draws from `generator` alone.
   virtual void InitializeOwn(at::Generator& generator) = 0;
+
+  // Whether InitializeOwn draws `weight`, of a layer below it, anyway. Then its
+  // rule need not: drawing takes most of the time that a large model's start
+  // does.
+  virtual bool DrawsItself(const at::Tensor& weight) const {
+    static_cast<void>(weight);
+    return false;
+  }
 };
 
 }  // namespace headstart::initializers

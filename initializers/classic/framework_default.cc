@@ -1,11 +1,14 @@
 #include "initializers/classic/framework_default.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <ATen/core/Generator.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/nn/module.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "initializers/classic/fan.h"
@@ -72,9 +75,13 @@ absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
     torch::nn::Module& model, const InitializerInputs& inputs) const {
   const at::NoGradGuard no_grad;
   std::vector<Fill> fills;
+  std::vector<std::pair<std::string, const OwnDefault*>> owners;
   for (const auto& below : model.named_modules()) {
     const std::string prefix =
         below.key().empty() ? "" : absl::StrCat(below.key(), ".");
+    if (const auto* own = dynamic_cast<OwnDefault*>(below.value().get())) {
+      owners.emplace_back(prefix, own);
+    }
     if (!PlanModule(prefix, *below.value(), fills)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "framework_default has no rule for the tensors of module \"",
@@ -83,12 +90,17 @@ absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
   }
   InitializationReport report;
   for (const Fill& fill : fills) {
-    if (fill.drawn) {
+    if (!fill.drawn) {
+      fill.tensor.fill_(fill.bound_or_value);
+      continue;
+    }
+    report.drawn_names.push_back(fill.name);
+    if (std::none_of(owners.begin(), owners.end(), [&](const auto& owner) {
+          return absl::StartsWith(fill.name, owner.first) &&
+                 owner.second->DrawsItself(fill.tensor);
+        })) {
       fill.tensor.uniform_(-fill.bound_or_value, fill.bound_or_value,
                            inputs.generator);
-      report.drawn_names.push_back(fill.name);
-    } else {
-      fill.tensor.fill_(fill.bound_or_value);
     }
   }
   InitializeOwn(model, inputs.generator);

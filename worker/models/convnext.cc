@@ -90,6 +90,9 @@ class Convnext final : public Model, public initializers::OwnDefault {
   at::Tensor forward(const at::Tensor& images) override;
   // Weights of all layers but the norms: truncated normal; their biases 0.
   void InitializeOwn(at::Generator& generator) override;
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() >= 2;
+  }
 
  private:
   Chain features_;

@@ -33,6 +33,9 @@ class Densenet121 final : public Model, public initializers::OwnDefault {
   at::Tensor forward(const at::Tensor& images) override;
   // Convolutions: Kaiming normal, fan-in. The classifier's bias: 0.
   void InitializeOwn(at::Generator& generator) override;
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() == 4;
+  }
 
  private:
   torch::nn::Sequential features_;

@@ -50,6 +50,9 @@ class DensenetBc final : public Model, public initializers::OwnDefault {
     DrawConvolutionsByFanOut(*this, generator);
     classifier_->bias.zero_();
   }
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() == 4;
+  }
 
  private:
   Sequential features_;

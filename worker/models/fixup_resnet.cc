@@ -61,6 +61,9 @@ class FixupBlock final : public torch::nn::Module, public OwnDefault {
     for (at::Tensor& bias : behind_) bias.zero_();
     scale_.fill_(1);
   }
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() == 4;
+  }
 
  private:
   at::Tensor Scalar(const std::string& name) {

@@ -227,6 +227,9 @@ class InceptionV3 final : public Model, public initializers::OwnDefault {
   at::Tensor forward(const at::Tensor& images) override;
   TrainingOutput ForwardTraining(const at::Tensor& images) override;
   void InitializeOwn(at::Generator& generator) override;
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return options_.truncated_normal_weights && weight.dim() >= 2;
+  }
 
  private:
   void AddConv(const char* name, int64_t out, const Window& window);

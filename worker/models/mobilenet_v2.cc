@@ -74,6 +74,9 @@ class MobilenetV2 final : public Model, public initializers::OwnDefault {
   // Convolutions: Kaiming normal, fan-out. The classifier: normal with
   // deviation 0.01, bias 0.
   void InitializeOwn(at::Generator& generator) override;
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() >= 2;
+  }
 
  private:
   Chain features_;

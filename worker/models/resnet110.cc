@@ -70,6 +70,9 @@ class Resnet110 final : public Model, public initializers::OwnDefault {
     DrawConvolutionsByFanOut(*this, generator);
     fc_->bias.zero_();
   }
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() == 4;
+  }
 
  private:
   Conv2d conv1_;

@@ -251,6 +251,9 @@ class SwinTiny final : public Model, public initializers::OwnDefault {
   // Linear layers: truncated normal, bias 0. The patches' convolution keeps its
   // layer's default.
   void InitializeOwn(at::Generator& generator) override;
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() == 2;
+  }
 
  private:
   Chain features_;

@@ -41,6 +41,9 @@ class TorchvisionResnet final : public Model, public initializers::OwnDefault {
   void InitializeOwn(at::Generator& generator) override {
     DrawConvolutionsByFanOut(*this, generator);
   }
+  bool DrawsItself(const at::Tensor& weight) const override {
+    return weight.dim() == 4;
+  }
 
  private:
   static Conv2d Stem(const TorchvisionResnetOptions& options) {
