@@ -14,6 +14,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 torch_version=2.11.0
+torchvision_version=0.26.0  # The one for that torch; tests only.
 # libtorch_cpu needs two of CUDA's libraries even without a GPU.
 torch_wheels=("torch==$torch_version" nvidia-cuda-runtime==13.0.96
   nvidia-cuda-cupti==13.0.85)
@@ -142,8 +143,9 @@ install_torch() {
 # files in Python. Sets HEADSTART_TEST_PYTHON, by which those tests find it.
 install_test_python() {
   mkdir -p "$root/.venv"
-  install_wheels "$root/.venv/python" "torch==$torch_version" numpy safetensors \
-    grpcio grpcio-tools pyyaml
+  install_wheels "$root/.venv/python" "torch==$torch_version" \
+    "torchvision==$torchvision_version" numpy safetensors grpcio grpcio-tools \
+    pyyaml
   export HEADSTART_TEST_PYTHON=$root/.venv/python/bin/python
 }
 

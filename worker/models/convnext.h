@@ -17,7 +17,7 @@ struct ConvnextOptions {
   // The stem's 4x4 convolution has stride 1 instead of 4.
   bool small_images;
   // Probability with which the last block's branch is left out of an example
-  // while training; earlier blocks rise to it linearly from 0. In [0, 1].
+  // while training; earlier blocks rise to it linearly from 0. In [0, 1).
   double stochastic_depth;
 };
 

@@ -82,7 +82,7 @@ std::shared_ptr<Model> Convnext(ConvnextSize size, const ModelShape& shape,
        .classes = shape.classes,
        .size = size,
        .small_images = SmallImages(shape, options, kConvnextMinSide),
-       .stochastic_depth = options.Number("stochastic_depth", kShare)});
+       .stochastic_depth = options.Number("stochastic_depth", kBelowOne)});
 }
 
 template <const ResnetLayout& layout>
@@ -201,7 +201,7 @@ constexpr Entry kModels[] = {
        return MakeSwinTiny(
            {.channels = s.channels,
             .classes = s.classes,
-            .stochastic_depth = options.Number("stochastic_depth", kShare)});
+            .stochastic_depth = options.Number("stochastic_depth", kBelowOne)});
      }},
     {"densenet121", TakesSide<kDensenet121SmallImagesMinSide>, "8x8 or more",
      [](const ModelShape& s, SpecFields& options) {

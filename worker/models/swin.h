@@ -13,7 +13,7 @@ struct SwinTinyOptions {
   int64_t classes;
   // Probability with which each of the last block's two branches is left out of
   // an example while training; earlier blocks rise to it linearly from 0. In
-  // [0, 1].
+  // [0, 1).
   double stochastic_depth;
 };
 
