@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
@@ -69,7 +70,12 @@ std::vector<const void*> Memory(const std::vector<at::Tensor>& tensors) {
   return memory;
 }
 
-class ModelsTest : public ::testing::TestWithParam<KnownModel> {};
+class ModelsTest : public ::testing::TestWithParam<KnownModel> {
+ protected:
+  // Tests run side by side, and on a busy machine threads that wait for one
+  // another wait for minutes.
+  static void SetUpTestSuite() { at::set_num_threads(1); }
+};
 
 TEST_P(ModelsTest, TrainsForAStep) {
   const ModelShape shape = GetParam().shape();

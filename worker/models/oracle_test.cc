@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
@@ -142,7 +143,12 @@ std::vector<std::string> CaseNames() {
   return names;
 }
 
-class OracleTest : public ::testing::TestWithParam<std::string> {};
+class OracleTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  // Tests run side by side, and on a busy machine threads that wait for one
+  // another wait for minutes.
+  static void SetUpTestSuite() { at::set_num_threads(1); }
+};
 
 TEST_P(OracleTest, GivesWhatPythonGives) {
   const nlohmann::json expected = ReadCase(GetParam());

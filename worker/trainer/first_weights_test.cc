@@ -6,6 +6,7 @@
 #include <memory>
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
 #include "initializers/registry.h"
@@ -29,7 +30,12 @@ double Norm(const Model& model) {
   return std::sqrt(squares);
 }
 
-class FirstWeightsTest : public ::testing::TestWithParam<KnownModel> {};
+class FirstWeightsTest : public ::testing::TestWithParam<KnownModel> {
+ protected:
+  // Tests run side by side, and on a busy machine threads that wait for one
+  // another wait for minutes.
+  static void SetUpTestSuite() { at::set_num_threads(1); }
+};
 
 TEST_P(FirstWeightsTest, HaveTheExpectedNorm) {
   const KnownModel& known = GetParam();
