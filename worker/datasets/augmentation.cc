@@ -41,7 +41,23 @@ double DrawLogGamma(double shape, RandomStream& stream) {
   }
 }
 
-// The plane or row from `pixels` to `pixels + count`, forwards or backwards.
+// Where the columns of a crop that lie inside the image come from and go to.
+struct Columns {
+  Columns(int64_t width, const ImagePlan& plan) {
+    // Of the crop, before the flip.
+    const int64_t begin = std::max(0, -plan.left);
+    const int64_t end = std::max(begin, std::min(width, width - plan.left));
+    count = end - begin;
+    from = begin + plan.left;
+    to = plan.flip ? width - end : begin;
+  }
+
+  int64_t count;
+  int64_t from;
+  int64_t to;
+};
+
+// The row from `pixels` to `pixels + count`, forwards or backwards.
 [[gnu::always_inline]] inline void Normalize(const uint8_t* pixels,
                                              int64_t count,
                                              const Normalization channel,
@@ -55,6 +71,26 @@ double DrawLogGamma(double shape, RandomStream& stream) {
     for (int64_t i = 0; i < count; ++i) {
       out[i] = NormalizePixel(pixels[i], channel);
     }
+  }
+}
+
+// The same of three planes, `plane` bytes apart.
+template <int kStep>
+[[gnu::always_inline]] inline void NormalizeThree(
+    const uint8_t* first, int64_t plane, int64_t count,
+    absl::Span<const Normalization> channels, float* out) {
+  const Normalization a = channels[0], b = channels[1], c = channels[2];
+  for (int64_t i = 0; i < count; ++i) {
+    out[3 * i] = NormalizePixel(first[kStep * i], a);
+    out[3 * i + 1] = NormalizePixel(first[kStep * i + plane], b);
+    out[3 * i + 2] = NormalizePixel(first[kStep * i + 2 * plane], c);
+  }
+}
+
+[[gnu::always_inline]] inline void FillThree(const float* value, int64_t count,
+                                             float* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t c = 0; c < 3; ++c) out[3 * i + c] = value[c];
   }
 }
 
@@ -165,17 +201,16 @@ double DrawMixWeight(double alpha, const RandomStream& batch) {
 
 // The widest vectors that the CPU has; a multiplication and an addition on each
 // of them, never fused (see CMakeLists.txt), so that all make the same floats.
-__attribute__((target_clones("avx512f", "avx2", "default"),
-               optimize("O3"))) void
-AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
-             const ImagePlan& plan, absl::Span<const Normalization> channels,
-             float* out) {
+#define HS_WIDEST_VECTORS \
+  __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
+
+HS_WIDEST_VECTORS
+void AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
+                  const ImagePlan& plan,
+                  absl::Span<const Normalization> channels, float* out) {
   const int64_t size = height * width;
   const bool whole = plan.top == 0 && plan.left == 0 && !plan.flip;
-  // The columns of the crop that lie inside the image, before the flip.
-  const int64_t begin = std::max(0, -plan.left);
-  const int64_t end = std::max(begin, std::min(width, width - plan.left));
-  const int64_t out_begin = plan.flip ? width - end : begin;
+  const Columns columns(width, plan);
   for (const Normalization& channel : channels) {
     const float padding = NormalizePixel(0, channel);
     if (whole) Normalize(pixels, size, channel, false, out);
@@ -186,10 +221,10 @@ AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
         std::fill_n(row, width, padding);
         continue;
       }
-      std::fill_n(row, out_begin, padding);
-      Normalize(pixels + from_y * width + begin + plan.left, end - begin,
-                channel, plan.flip, row + out_begin);
-      std::fill(row + out_begin + (end - begin), row + width, padding);
+      std::fill_n(row, columns.to, padding);
+      Normalize(pixels + from_y * width + columns.from, columns.count, channel,
+                plan.flip, row + columns.to);
+      std::fill(row + columns.to + columns.count, row + width, padding);
     }
     for (int64_t y = plan.cut_top; y < plan.cut_bottom; ++y) {
       std::fill(out + y * width + plan.cut_left,
@@ -198,6 +233,46 @@ AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
     pixels += size;
     out += size;
   }
+}
+
+HS_WIDEST_VECTORS
+void AugmentImageInterleaved(const uint8_t* pixels, int64_t height,
+                             int64_t width, const ImagePlan& plan,
+                             absl::Span<const Normalization> channels,
+                             float* out) {
+  const int64_t plane = height * width;
+  const Columns columns(width, plan);
+  const float padding[3] = {NormalizePixel(0, channels[0]),
+                            NormalizePixel(0, channels[1]),
+                            NormalizePixel(0, channels[2])};
+  for (int64_t y = 0; y < height; ++y) {
+    float* row = out + 3 * y * width;
+    const int64_t from_y = y + plan.top;
+    if (from_y < 0 || from_y >= height) {
+      FillThree(padding, width, row);
+    } else {
+      const uint8_t* from = pixels + from_y * width + columns.from;
+      FillThree(padding, columns.to, row);
+      if (plan.flip) {
+        NormalizeThree<-1>(from + columns.count - 1, plane, columns.count,
+                           channels, row + 3 * columns.to);
+      } else {
+        NormalizeThree<1>(from, plane, columns.count, channels,
+                          row + 3 * columns.to);
+      }
+      const int64_t filled = columns.to + columns.count;
+      FillThree(padding, width - filled, row + 3 * filled);
+    }
+    if (y >= plan.cut_top && y < plan.cut_bottom) {
+      std::fill(row + 3 * plan.cut_left, row + 3 * plan.cut_right, 0.0f);
+    }
+  }
+}
+
+HS_WIDEST_VECTORS
+void MixImages(const float* a, const float* b, float weight, int64_t count,
+               float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = MixPixel(a[i], b[i], weight);
 }
 
 }  // namespace headstart::worker

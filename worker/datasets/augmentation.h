@@ -58,4 +58,16 @@ void AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
                   const ImagePlan& plan,
                   absl::Span<const Normalization> channels, float* out);
 
+// The same values for an image of three channels, with `out` as [height, width,
+// channels]: convolutions want them so, and a batch need not be turned around
+// for them.
+void AugmentImageInterleaved(const uint8_t* pixels, int64_t height,
+                             int64_t width, const ImagePlan& plan,
+                             absl::Span<const Normalization> channels,
+                             float* out);
+
+// Mixup: out[i] = MixPixel(a[i], b[i], weight).
+void MixImages(const float* a, const float* b, float weight, int64_t count,
+               float* out);
+
 }  // namespace headstart::worker

@@ -201,14 +201,19 @@ TEST(AugmentImageTest, IsAugmentPixelEverywhere) {
         {.crop_padding = i % 7, .flip_probability = 0.5, .cutout_size = i % 12},
         kHeight, kWidth, Example(i));
     std::vector<float> out(kChannels * kPlane);
+    std::vector<float> interleaved(kChannels * kPlane);
 
     AugmentImage(pixels.data(), kHeight, kWidth, plan, channels, out.data());
+    AugmentImageInterleaved(pixels.data(), kHeight, kWidth, plan, channels,
+                            interleaved.data());
 
     for (int64_t at = 0; at < kChannels * kPlane; ++at) {
       const int64_t c = at / kPlane;
       ASSERT_EQ(out[at], AugmentPixel(pixels.data() + c * kPlane, kHeight,
                                       kWidth, at % kPlane / kWidth, at % kWidth,
                                       plan, channels[c]))
+          << i << " " << at;
+      ASSERT_EQ(interleaved[at % kPlane * kChannels + c], out[at])
           << i << " " << at;
     }
   }

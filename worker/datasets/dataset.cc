@@ -35,6 +35,14 @@ std::vector<Normalization> MakeNormalization(const InputInfo& info) {
   return channels;
 }
 
+// Models bring colour images to the channels-last format: they get them so.
+bool IsInterleaved(const InputInfo& info) { return info.channels == 3; }
+
+at::MemoryFormat MemoryFormat(const InputInfo& info) {
+  return IsInterleaved(info) ? at::MemoryFormat::ChannelsLast
+                             : at::MemoryFormat::Contiguous;
+}
+
 // The error of the first of several images that failed, whichever thread
 // found it first.
 class FirstError final {
@@ -88,7 +96,8 @@ BatchReader::BatchReader(const Examples& examples,
       channels_(MakeNormalization(examples.info())),
       images_(at::empty({batch_size, examples.info().channels,
                          examples.info().height, examples.info().width},
-                        at::kFloat)),
+                        at::TensorOptions(at::kFloat)
+                            .memory_format(MemoryFormat(examples.info())))),
       labels_(at::empty({batch_size}, at::kLong)) {
   if (options.mixup_alpha == 0) return;
   mixed_images_ = at::empty_like(images_);
@@ -96,15 +105,13 @@ BatchReader::BatchReader(const Examples& examples,
 }
 
 Batch BatchReader::Read(absl::Span<const int32_t> which) {
-  const InputInfo& info = examples_.info();
   const int64_t values = examples_.image_bytes();
   float* images = images_.mutable_data_ptr<float>();
   at::parallel_for(
       0, which.size(), std::max<int64_t>(kBytesPerThread / values, 1),
       [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          AugmentImage(examples_.pixels(which[i]), info.height, info.width, {},
-                       channels_, images + i * values);
+          Augment(examples_.pixels(which[i]), {}, images + i * values);
         }
       });
   return WithLabels(which);
@@ -151,10 +158,16 @@ absl::Status BatchReader::ReadImage(int64_t position,
   } else {
     pixels = examples_.pixels(position);
   }
-  AugmentImage(pixels, info.height, info.width,
-               DrawPlan(options_, info.height, info.width, example), channels_,
-               out);
+  Augment(pixels, DrawPlan(options_, info.height, info.width, example), out);
   return absl::OkStatus();
+}
+
+void BatchReader::Augment(const uint8_t* pixels, const ImagePlan& plan,
+                          float* out) const {
+  const InputInfo& info = examples_.info();
+  const auto augment =
+      IsInterleaved(info) ? AugmentImageInterleaved : AugmentImage;
+  augment(pixels, info.height, info.width, plan, channels_, out);
 }
 
 Batch BatchReader::WithLabels(absl::Span<const int32_t> which) {
@@ -186,8 +199,7 @@ void BatchReader::Mix(const RandomStream& batch, Batch& of) {
   for (int64_t i = 0; i < count; ++i) {
     const float* a = images + i * values;
     const float* b = images + partner[i] * values;
-    for (int64_t k = 0; k < values; ++k)
-      *mixed++ = MixPixel(a[k], b[k], weight);
+    MixImages(a, b, weight, values, mixed + i * values);
     mixed_labels[i] = labels[partner[i]];
   }
   of.images = mixed_images_.narrow(0, 0, count);

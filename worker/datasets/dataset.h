@@ -71,7 +71,9 @@ class Examples final {
 };
 
 struct Batch {
-  at::Tensor images;  // Float [n, channels, height, width], normalized.
+  // Float [n, channels, height, width], normalized; of three channels in the
+  // channels-last memory format.
+  at::Tensor images;
   at::Tensor labels;  // Int64 [n].
   // With mixup: image i is mix_weight of one labelled labels[i] and the rest of
   // one labelled mixed_labels[i], and the loss is to be weighed alike. Without:
@@ -106,6 +108,7 @@ class BatchReader final {
   // One augmented image, drawn from the stream of its example.
   absl::Status ReadImage(int64_t position, const RandomStream& example,
                          std::vector<uint8_t>& cropped, float* out);
+  void Augment(const uint8_t* pixels, const ImagePlan& plan, float* out) const;
   Batch WithLabels(absl::Span<const int32_t> which);
   // Blends each image of the batch with another one of it.
   void Mix(const RandomStream& batch, Batch& of);

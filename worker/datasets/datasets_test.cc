@@ -78,7 +78,7 @@ TEST(BatchReaderTest, GivesAShortLastBatch) {
 
   EXPECT_THAT(batch.images.sizes(), ElementsAre(1, 3, 32, 32));
   EXPECT_THAT(batch.labels.sizes(), ElementsAre(1));
-  EXPECT_TRUE(batch.images.is_contiguous());
+  EXPECT_TRUE(batch.images.is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
 // What one epoch gives each example, whatever the batches.
