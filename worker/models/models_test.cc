@@ -16,6 +16,7 @@
 #include "tests/contract/known_models.h"
 #include "tests/support/status_matchers.h"
 #include "worker/models/model.h"
+#include "worker/models/precision.h"
 #include "worker/models/registry.h"
 #include "worker/models/stochastic_depth.h"
 
@@ -62,6 +63,14 @@ TEST_P(ModelSizeTest, IsTheKnownOne) {
 
 INSTANTIATE_TEST_SUITE_P(All, ModelSizeTest, ::testing::ValuesIn(kKnownModels));
 
+// Any values will do, but what memory happens to hold may be slow ones.
+void FillParameters(const Model& model) {
+  const at::NoGradGuard no_grad;
+  for (const at::Tensor& tensor : model.parameters()) {
+    tensor.uniform_(-0.05, 0.05);
+  }
+}
+
 std::vector<const void*> Memory(const std::vector<at::Tensor>& tensors) {
   std::vector<const void*> memory;
   for (const at::Tensor& tensor : tensors) {
@@ -80,13 +89,7 @@ class ModelsTest : public ::testing::TestWithParam<KnownModel> {
 TEST_P(ModelsTest, TrainsForAStep) {
   const ModelShape shape = GetParam().shape();
   ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model, Make(GetParam()));
-  {
-    // Any values will do, but what memory happens to hold may be slow ones.
-    const at::NoGradGuard no_grad;
-    for (const at::Tensor& tensor : model->parameters()) {
-      tensor.uniform_(-0.05, 0.05);
-    }
-  }
+  FillParameters(*model);
   // A snapshot holds on to the tensors of the first day: training must change
   // them in place, the counter of batch norm among them.
   const std::vector<const void*> memory = Memory(model->buffers());
@@ -132,6 +135,42 @@ std::vector<KnownModel> OnePerNetwork() {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ModelsTest, ::testing::ValuesIn(OnePerNetwork()));
+
+class ModelPrecisionTest : public ::testing::TestWithParam<KnownModel> {};
+
+TEST_P(ModelPrecisionTest, HasFloatGradientsOfBf16Arithmetic) {
+  const ModelShape shape = GetParam().shape();
+  ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model, Make(GetParam()));
+  FillParameters(*model);
+  const at::Tensor images =
+      at::randn({2, shape.channels, shape.height, shape.width});
+  at::Tensor logits;
+  {
+    const PrecisionScope scope(Precision::kBf16);
+    logits = model->forward(images);
+  }
+
+  logits.to(at::kFloat).square().sum().backward();
+
+  for (const auto& parameter : model->named_parameters()) {
+    const at::Tensor& gradient = parameter.value().grad();
+    ASSERT_TRUE(gradient.defined()) << parameter.key();
+    EXPECT_EQ(gradient.scalar_type(), at::kFloat) << parameter.key();
+    EXPECT_TRUE(gradient.is_contiguous()) << parameter.key();
+  }
+}
+
+// Each way of adding and padding, in few parameters: BF16 is slow on some CPUs.
+std::vector<KnownModel> SmallNetworks() {
+  std::vector<KnownModel> found = OnePerNetwork();
+  std::erase_if(found, [](const KnownModel& known) {
+    return known.parameters > 2'000'000;
+  });
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, ModelPrecisionTest,
+                         ::testing::ValuesIn(SmallNetworks()));
 
 TEST(LenetTest, HasTheNamesOfASequential) {
   ASSERT_OK_AND_ASSIGN(const auto model,
