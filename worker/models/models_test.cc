@@ -118,6 +118,46 @@ TEST_P(ModelsTest, TrainsForAStep) {
   }
 }
 
+TEST_P(ModelsTest, TrainsInBfloat16) {
+  const ModelShape shape = GetParam().shape();
+  ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model, Make(GetParam()));
+  {
+    const at::NoGradGuard no_grad;
+    for (const at::Tensor& tensor : model->parameters()) {
+      tensor.uniform_(-0.05, 0.05);
+    }
+  }
+  at::Tensor logits;
+  {
+    const PrecisionScope scope(Precision::kBf16);
+    logits = model->forward(
+        at::randn({2, shape.channels, shape.height, shape.width}));
+  }
+
+  logits.sum().backward();
+
+  EXPECT_EQ(logits.scalar_type(), at::kBFloat16);
+  const at::Tensor gradient = model->parameters().front().grad();
+  EXPECT_EQ(gradient.scalar_type(), at::kFloat);
+  EXPECT_TRUE(gradient.isfinite().all().item<bool>());
+}
+
+TEST_P(ModelsTest, KeepsWholeNumbersInDoublePrecision) {
+  ASSERT_OK_AND_ASSIGN(const std::shared_ptr<Model> model, Make(GetParam()));
+
+  SetWeightType(*model, Precision::kFp64);
+
+  for (const at::Tensor& parameter : model->parameters()) {
+    ASSERT_EQ(parameter.scalar_type(), at::kDouble);
+  }
+  for (const auto& buffer : model->named_buffers()) {
+    const bool statistic = buffer.key().ends_with("running_mean") ||
+                           buffer.key().ends_with("running_var");
+    EXPECT_EQ(buffer.value().scalar_type(), statistic ? at::kDouble : at::kLong)
+        << buffer.key();
+  }
+}
+
 // One row of each model and options, and of options that differ only in the
 // first weights.
 std::vector<KnownModel> OnePerNetwork() {

@@ -6,7 +6,14 @@
 namespace headstart::worker {
 
 void SetWeightType(torch::nn::Module& model, Precision precision) {
-  if (precision == Precision::kFp64) model.to(at::kDouble);
+  if (precision != Precision::kFp64) return;
+  // Not Module::to, which changes integers too: counters, and the positions
+  // that Swin's attention looks up.
+  for (const auto& tensors : {model.parameters(), model.buffers()}) {
+    for (const at::Tensor& tensor : tensors) {
+      if (tensor.is_floating_point()) tensor.set_data(tensor.to(at::kDouble));
+    }
+  }
 }
 
 at::Tensor ToInput(const at::Tensor& images, Precision precision) {
