@@ -256,3 +256,26 @@ class Folder:
 
 def sha256(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def train_alone(folder, model, image_size, epochs, from_epoch=0, resumed=None):
+    """Trains on a few synthetic images of three channels and ten classes, without a cluster: folder/epoch-<e>.safetensors
+    and .resume.safetensors. To go on after from_epoch, `resumed` is the folder that has it."""
+    # A complete spec, of which this sets what it cares for.
+    spec = {
+        **json.loads((ROOT / "tests" / "golden" / "training_spec_full.json").read_text())[1], "model": model,
+        "dataset": {"synthetic": {"train_examples": 30, "test_examples": 10, "channels": 3, "image_size": image_size,
+                                  "classes": 10, "seed": 1, "validation_examples": 10, "split_seed": 1}},
+        "epochs": epochs, "batch_size": 8, "schedule": {"constant": {}}, "initializer": {"framework_default": {}},
+        "evaluate": "TEST_NEVER"}
+    run = "trainings/1/runs/1"
+    folder.mkdir(exist_ok=True)
+    (folder / "assignment.json").write_text(json.dumps(
+        {"type": "assign", "run": run, "attempt": 1, "training": spec, "seed": 5, "from_epoch": from_epoch,
+         "until_epoch": epochs, "sources": []}))
+    sources = []
+    if resumed is not None:
+        for part in ("", ".resume"):
+            sources += ["--source", f"{run}/epochs/{from_epoch}={resumed}/epoch-{from_epoch}{part}.safetensors"]
+    subprocess.run([BIN / "headstart-trainer", "--assignment", folder / "assignment.json", "--output", folder,
+                    "--threads", "1", *sources], check=True, stdout=subprocess.DEVNULL)

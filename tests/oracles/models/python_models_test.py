@@ -12,7 +12,7 @@ import sys
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1] / "end_to_end"))
-from harness import BIN, Folder, skip  # noqa: E402
+from harness import BIN, Folder, skip, train_alone  # noqa: E402
 
 MODEL_LOGITS = BIN.parent / "tests" / "oracles" / "models" / "model_logits"
 
@@ -20,9 +20,6 @@ MODEL_LOGITS = BIN.parent / "tests" / "oracles" / "models" / "model_logits"
 CASES = ["small_cnn", "cifar_resnet18", "preact_resnet18", "resnet18", "resnet50_small_images", "resnet110",
          "wide_resnet28_10_bias", "densenet_bc_100_12", "densenet121", "fixup_resnet20", "fixup_resnet18",
          "inception_v3", "mobilenet_v2", "cifar_mobilenet_v2", "convnext_tiny", "swin_t"]
-
-# A complete spec, of which the test sets what it cares for.
-SPEC = json.loads((FOLDER.parents[1] / "golden" / "training_spec_full.json").read_text())[1]
 
 # Lists the cases, then reads one folder a line and answers with the largest difference, relative to the largest logit.
 PYTHON = r"""
@@ -51,23 +48,6 @@ for line in sys.stdin:
 """
 
 
-def train(case, folder):
-    """One epoch; the file is epoch-1.safetensors."""
-    shape = case["shape"]
-    spec = {
-        **SPEC, "model": {case["model"]: case["options"]},
-        "dataset": {"synthetic": {
-            "train_examples": 30, "test_examples": 10, "channels": shape["channels"], "image_size": shape["height"],
-            "classes": shape["classes"], "seed": 1, "validation_examples": 10, "split_seed": 1}},
-        "epochs": 1, "batch_size": 8, "schedule": {"constant": {}}, "initializer": {"framework_default": {}},
-        "evaluate": "TEST_NEVER"}
-    assignment = {"type": "assign", "run": "trainings/1/runs/1", "attempt": 1, "training": spec, "seed": 5,
-                  "from_epoch": 0, "until_epoch": 1, "sources": []}
-    (folder / "assignment.json").write_text(json.dumps(assignment))
-    subprocess.run([BIN / "headstart-trainer", "--assignment", folder / "assignment.json", "--output", folder,
-                    "--threads", "1"], check=True, stdout=subprocess.DEVNULL)
-
-
 def give_logits(case, folder):
     """Ours, for images of which no two are alike."""
     import array
@@ -94,7 +74,8 @@ def main():
     failed = []
     for name in CASES:
         with Folder() as folder:
-            train(cases[name], folder)
+            shape = cases[name]["shape"]
+            train_alone(folder, {cases[name]["model"]: cases[name]["options"]}, shape["height"], epochs=1)
             give_logits(cases[name], folder)
             reader.stdin.write(f"{name} {folder}\n")
             reader.stdin.flush()
