@@ -6,6 +6,7 @@
 #include <string>
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cross_entropy_loss.h>
@@ -31,6 +32,9 @@ class NoWeights final : public initializers::WeightSource {
 };
 
 void Initialize(Model& model) {
+  // Tests run side by side, and on a busy machine threads that wait for one
+  // another wait for minutes.
+  at::set_num_threads(1);
   at::Generator generator = at::detail::createCPUGenerator(1);
   NoWeights none;
   ASSERT_OK(

@@ -176,7 +176,7 @@ std::vector<KnownModel> OnePerNetwork() {
 
 INSTANTIATE_TEST_SUITE_P(All, ModelsTest, ::testing::ValuesIn(OnePerNetwork()));
 
-class ModelPrecisionTest : public ::testing::TestWithParam<KnownModel> {};
+class ModelPrecisionTest : public ModelsTest {};
 
 TEST_P(ModelPrecisionTest, HasFloatGradientsOfBf16Arithmetic) {
   const ModelShape shape = GetParam().shape();
