@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -187,6 +188,15 @@ bool IsImageFolder(const std::string& path) {
                  "/wnids.txt");  // Tiny ImageNet has a format of its own.
 }
 
+// What a spec may have as `folder`.
+bool IsSpecName(absl::string_view name) {
+  const auto allowed = [](char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  };
+  return !name.empty() && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
 void AddImageFolders(absl::Span<const std::string> roots,
                      std::vector<DatasetPresence>& list) {
   std::vector<DatasetPresence> found;
@@ -195,19 +205,17 @@ void AddImageFolders(absl::Span<const std::string> roots,
     fs::directory_iterator entry(root, error);
     for (; !error && entry != fs::directory_iterator();
          entry.increment(error)) {
-      DatasetPresence presence = {
-          .name =
-              absl::StrCat("image_folder/", entry->path().filename().string()),
-          .info = FindDatasetInfo("image_folder"),
-          .folder = entry->path().string(),
-          .missing_files = {}};
+      const std::string name = entry->path().filename().string();
+      if (!IsSpecName(name) || !IsImageFolder(entry->path().string())) continue;
+      DatasetPresence presence = {.name = absl::StrCat("image_folder/", name),
+                                  .info = FindDatasetInfo("image_folder"),
+                                  .folder = entry->path().string(),
+                                  .missing_files = {}};
       const bool known = std::any_of(found.begin(), found.end(),
                                      [&presence](const DatasetPresence& each) {
                                        return each.name == presence.name;
                                      });
-      if (!known && IsImageFolder(presence.folder)) {
-        found.push_back(std::move(presence));
-      }
+      if (!known) found.push_back(std::move(presence));
     }
   }
   std::sort(found.begin(), found.end(),

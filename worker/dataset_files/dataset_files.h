@@ -29,9 +29,10 @@ struct DatasetPresence {
 };
 
 // One entry per known data set, in the catalogue's order, then one for each
-// folder of images: one with train/ and with test/ or val/. `roots` are the
-// data sets folders that a worker was started with; the first that has all
-// files of a data set is taken. Looks at names only.
+// folder of images: one with train/ and with test/ or val/, and with a name
+// that a spec may have. `roots` are the data sets folders that a worker was
+// started with; the first that has all files of a data set is taken. Looks at
+// names only.
 std::vector<DatasetPresence> ListDatasets(absl::Span<const std::string> roots);
 
 // Reads one part of a data set that is no image tree. Every byte is checked:

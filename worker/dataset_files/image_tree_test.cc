@@ -130,7 +130,7 @@ TEST_F(ImageTreeTest, ReadsOrRefusesChangedAnnotations) {
   WriteTinyImagenet();
   RandomStream random(20260103);
   int refused = 0;
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 500; ++i) {
     std::string changed = kAnnotations;
     if (i < static_cast<int>(changed.size())) {
       changed.resize(i);  // Every length.
@@ -149,7 +149,7 @@ TEST_F(ImageTreeTest, ReadsOrRefusesChangedAnnotations) {
     ++refused;
     EXPECT_EQ(list.status().code(), absl::StatusCode::kDataLoss) << changed;
   }
-  EXPECT_GT(refused, 300);  // The numbers of the boxes do not matter.
+  EXPECT_GT(refused, 150);  // The numbers of the boxes do not matter.
 }
 
 TEST_F(ImageTreeTest, ListsFood101ByItsLists) {
@@ -223,12 +223,15 @@ TEST_F(ImageTreeTest, ListsImageFoldersWithTestOrValidation) {
 TEST_F(ImageTreeTest, IsListedAndVerified) {
   WriteTinyImagenet();
   std::filesystem::rename(root() + "/tiny", root() + "/tiny-imagenet-200");
-  WriteImage("pets/train/cat/a.jpg");
-  WriteImage("pets/test/cat/b.jpg");
+  for (const char* name : {"pets", "my pets", ".pets"}) {
+    WriteImage(absl::StrCat(name, "/train/cat/a.jpg"));
+    WriteImage(absl::StrCat(name, "/test/cat/b.jpg"));
+  }
   const std::vector<std::string> roots = {root()};
 
   std::vector<DatasetPresence> list = ListDatasets(roots);
 
+  ASSERT_EQ(list.size(), 7u);
   ASSERT_EQ(list.back().name, "image_folder/pets");
   EXPECT_EQ(list.back().folder, root() + "/pets");
   EXPECT_THAT(list.back().missing_files, IsEmpty());

@@ -13,19 +13,23 @@ namespace {
 // int32 and has no rounding of its own.
 constexpr int kWeightBits = 22;
 
-// Where one output pixel's inputs begin, and what each counts.
-struct Window {
-  int32_t begin;
-  std::vector<int32_t> weights;
+// Where each output pixel's inputs begin, and what each counts. All have the
+// same number of inputs, so that loops need not ask; some count 0.
+struct Windows {
+  int64_t taps = 0;
+  std::vector<int32_t> begins;
+  std::vector<int32_t> weights;  // [outputs, taps]
 };
 
 // The triangle filter: as wide as one output pixel is in input pixels, but at
 // least one input pixel to each side.
-std::vector<Window> MakeWindows(int64_t in, int64_t out) {
+Windows MakeWindows(int64_t in, int64_t out) {
   const double scale = static_cast<double>(in) / out;
   const double reach = std::max(scale, 1.0);
   const double inverse = 1 / reach;
-  std::vector<Window> windows(out);
+  Windows windows;
+  windows.taps =
+      std::min<int64_t>(static_cast<int64_t>(std::ceil(2 * reach)) + 1, in);
   for (int64_t i = 0; i < out; ++i) {
     const double centre = (i + 0.5) * scale;
     // Truncated towards zero, then kept inside: so Pillow does.
@@ -40,42 +44,59 @@ std::vector<Window> MakeWindows(int64_t in, int64_t out) {
       exact.push_back(distance < 1 ? 1 - distance : 0);
       sum += exact.back();
     }
-    windows[i].begin = static_cast<int32_t>(begin);
-    for (const double weight : exact) {
-      windows[i].weights.push_back(
-          static_cast<int32_t>(0.5 + weight / sum * (1 << kWeightBits)));
+    // At the far end, what is there to fill up with lies before.
+    const int64_t first = std::min(begin, in - windows.taps);
+    windows.begins.push_back(static_cast<int32_t>(first));
+    windows.weights.resize((i + 1) * windows.taps);
+    int32_t* weight = &windows.weights[i * windows.taps + begin - first];
+    for (const double each : exact) {
+      *weight++ = static_cast<int32_t>(0.5 + each / sum * (1 << kWeightBits));
     }
   }
   return windows;
 }
 
-uint8_t Rounded(int32_t sum) {
+[[gnu::always_inline]] inline uint8_t Rounded(int32_t sum) {
   return static_cast<uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
 }
 
 constexpr int32_t kHalf = 1 << (kWeightBits - 1);
 
-// One row to its new width.
-void ShrinkRow(const uint8_t* in, const std::vector<Window>& windows,
-               uint8_t* out) {
-  for (const Window& window : windows) {
+// A row to its new width.
+[[gnu::always_inline]] inline void ShrinkRow(const uint8_t* in,
+                                             const Windows& windows,
+                                             int64_t taps, uint8_t* out) {
+  const int32_t* weights = windows.weights.data();
+  for (const int32_t begin : windows.begins) {
     int32_t sum = kHalf;
-    const uint8_t* from = in + window.begin;
-    for (size_t k = 0; k < window.weights.size(); ++k) {
-      sum += from[k] * window.weights[k];
-    }
+    for (int64_t k = 0; k < taps; ++k) sum += in[begin + k] * weights[k];
+    weights += taps;
     *out++ = Rounded(sum);
   }
 }
 
-// The rows of `in`, all `width` wide, to one.
-void ShrinkColumns(const uint8_t* in, int64_t width, const Window& window,
-                   std::vector<int32_t>& sums, uint8_t* out) {
-  std::fill(sums.begin(), sums.end(), kHalf);
-  const uint8_t* from = in + window.begin * width;
-  for (const int32_t weight : window.weights) {
-    for (int64_t x = 0; x < width; ++x) sums[x] += from[x] * weight;
-    from += width;
+// The same with the usual numbers of inputs known to the compiler.
+void ShrinkRow(const uint8_t* in, const Windows& windows, uint8_t* out) {
+  switch (windows.taps) {
+    case 3:
+      return ShrinkRow(in, windows, 3, out);
+    case 4:
+      return ShrinkRow(in, windows, 4, out);
+    case 5:
+      return ShrinkRow(in, windows, 5, out);
+    default:
+      return ShrinkRow(in, windows, windows.taps, out);
+  }
+}
+
+// Rows, all `width` wide, to one.
+__attribute__((target_clones("avx2", "default"), optimize("O3"))) void
+ShrinkColumns(const uint8_t* in, int64_t width, const int32_t* weights,
+              int64_t taps, int32_t* sums, uint8_t* out) {
+  for (int64_t x = 0; x < width; ++x) sums[x] = kHalf;
+  for (int64_t k = 0; k < taps; ++k, in += width) {
+    const int32_t weight = weights[k];
+    for (int64_t x = 0; x < width; ++x) sums[x] += in[x] * weight;
   }
   for (int64_t x = 0; x < width; ++x) out[x] = Rounded(sums[x]);
 }
@@ -89,8 +110,8 @@ void ResizeBox(const Image& image, const CropBox& box, int64_t height,
            box.left + box.width <= image.width);
   HS_CHECK_EQ(static_cast<int64_t>(out.size()),
               image.channels * height * width);
-  const std::vector<Window> columns = MakeWindows(box.width, width);
-  const std::vector<Window> rows = MakeWindows(box.height, height);
+  const Windows columns = MakeWindows(box.width, width);
+  const Windows rows = MakeWindows(box.height, height);
   std::vector<uint8_t> narrow(box.height * width);
   std::vector<int32_t> sums(width);
   const uint8_t* plane = image.pixels.data();
@@ -100,9 +121,9 @@ void ResizeBox(const Image& image, const CropBox& box, int64_t height,
       ShrinkRow(plane + (box.top + y) * image.width + box.left, columns,
                 narrow.data() + y * width);
     }
-    for (const Window& window : rows) {
-      ShrinkColumns(narrow.data(), width, window, sums, to);
-      to += width;
+    for (int64_t y = 0; y < height; ++y, to += width) {
+      ShrinkColumns(narrow.data() + rows.begins[y] * width, width,
+                    &rows.weights[y * rows.taps], rows.taps, sums.data(), to);
     }
     plane += image.height * image.width;
   }

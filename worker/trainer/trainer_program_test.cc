@@ -390,6 +390,45 @@ TEST_F(AloneTest, PrintsEventsAndWritesFilesThatCanBeResumedFrom) {
   }
 }
 
+TEST_F(AloneTest, TrainsOnOnesOwnImagesAndKeepsThemDecoded) {
+  for (const char* name : {"train/a/0", "train/a/1", "train/b/0", "train/b/1",
+                           "test/a/0", "test/b/0"}) {
+    const std::filesystem::path path =
+        absl::StrCat(folder_.path(), "/sets/pets/", name, ".jpg");
+    std::filesystem::create_directories(path.parent_path());
+    std::filesystem::copy_file(
+        SourceFolder() + "/tests/oracles/images/photo.jpg", path);
+  }
+  Json training = Spec(1, 0);
+  training["model"] = {{"small_cnn", Json::object()}};
+  training["dataset"] = {{"image_folder",
+                          {{"validation_examples", 2},
+                           {"train_examples", 0},
+                           {"folder", "pets"},
+                           {"classes", 2},
+                           {"image_size", 16}}}};
+  training["batch_size"] = 2;
+  training["evaluate"] = "TEST_LAST_EPOCH";
+  Assign assign = MakeAssign(1);
+  assign.training_json = CompleteTraining(training).dump();
+
+  const CommandResult result =
+      Run(assign, "out",
+          {"--datasets", absl::StrCat(folder_.path(), "/sets"), "--cache",
+           absl::StrCat(folder_.path(), "/cache")});
+
+  ASSERT_EQ(result.exit, (ProcessExit{.exit_code = 0})) << result.stderr_text;
+  EXPECT_THAT(result.stdout_text, HasSubstr("heartbeat"));
+  EXPECT_THAT(result.stdout_text, HasSubstr("test_accuracy"));
+  int files = 0;  // One for each part.
+  for (const auto& entry : std::filesystem::directory_iterator(
+           absl::StrCat(folder_.path(), "/cache"))) {
+    EXPECT_EQ(entry.path().extension(), ".pixels");
+    ++files;
+  }
+  EXPECT_EQ(files, 2);
+}
+
 TEST_F(AloneTest, SaysThatMemoryRanOut) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer needs more addresses than the limit leaves";
