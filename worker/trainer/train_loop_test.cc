@@ -142,11 +142,19 @@ constexpr char kNesterov[] = R"({"sgd": {"learning_rate": 0.02, "momentum": 0.9,
     "nesterov": true, "weight_decay": 0.0005}})";
 constexpr char kAdam[] = R"({"adam": {"learning_rate": 0.001, "beta1": 0.9,
     "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0001}})";
+constexpr char kAdamW[] = R"({"adamw": {"learning_rate": 0.001, "beta1": 0.9,
+    "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.05}})";
+constexpr char kConstant[] = R"({"constant": {}})";
+constexpr char kCosine[] = R"({"cosine": {"step": "PER_STEP",
+    "period_epochs": 10, "final_learning_rate": 0}})";
+constexpr char kOneCycle[] = R"({"one_cycle": {"rise": 0.3,
+    "start_divisor": 25, "final_divisor": 10000}})";
 constexpr char kDefaultStart[] = R"({"framework_default": {}})";
 
 struct SpecOptions {
   std::string model = kLenet;
   std::string optimizer = kAdam;
+  std::string schedule = kCosine;
   std::string initializer = kDefaultStart;
   int64_t epochs = 3;
   int64_t batch_size = 16;
@@ -161,11 +169,9 @@ std::string Spec(const SpecOptions& options) {
           "dataset": {"mnist": {"validation_examples": $1,
                                 "train_examples": $2, "split_seed": 1}},
           "epochs": $3, "batch_size": $4, "optimizer": $5,
-          "schedule": {"cosine": {"step": "PER_STEP", "period_epochs": 10,
-                                  "final_learning_rate": 0}},
-          "initializer": $6, "evaluate": "$7"})",
+          "schedule": $6, "initializer": $7, "evaluate": "$8"})",
       options.model, options.validation_examples, options.train_examples,
-      options.epochs, options.batch_size, options.optimizer,
+      options.epochs, options.batch_size, options.optimizer, options.schedule,
       options.initializer, options.evaluate);
   return CompleteTraining(nlohmann::json::parse(written)).dump();
 }
@@ -314,29 +320,31 @@ TEST(TrainLoopTest, MeasuresNothingWithoutASplitOrTest) {
   EXPECT_FALSE(host.epochs.at(1).measurement.test_loss.has_value());
 }
 
-class ResumeTest
-    : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class ResumeTest : public ::testing::TestWithParam<
+                       std::tuple<const char*, const char*, const char*>> {};
 
 TEST_P(ResumeTest, GoesOnBitForBitFromEveryEpoch) {
-  const auto& [model, optimizer] = GetParam();
+  const auto& [model, optimizer, schedule] = GetParam();
   const bool large = model == std::string(kResnet);
+  const int64_t epochs = large ? 2 : 3;
   const std::string spec =
       Spec({.model = model,
             .optimizer = optimizer,
-            .batch_size = large ? 8 : 16,  // The last batch is smaller.
-            .train_examples = large ? 20 : 100,
+            .schedule = schedule,
+            .batch_size = large ? 4 : 16,  // Five steps an epoch.
+            .train_examples = large ? 20 : 70,
             .validation_examples = 10});
   FakeHost whole;
-  ASSERT_OK(RunOn(whole, Fresh(spec, 3)));
+  ASSERT_OK(RunOn(whole, Fresh(spec, epochs)));
 
-  for (int64_t from = 1; from < 3; ++from) {
+  for (int64_t from = 1; from < epochs; ++from) {
     at::randn({100});  // Another user of the process's generator.
     FakeHost resumed(/*slab_count=*/from);  // One: all steps are in place.
 
-    ASSERT_OK(RunOn(resumed, Resumed(spec, whole, from, 3)));
+    ASSERT_OK(RunOn(resumed, Resumed(spec, whole, from, epochs)));
 
     EXPECT_FALSE(resumed.snapshots.contains(from));
-    for (int64_t epoch = from + 1; epoch <= 3; ++epoch) {
+    for (int64_t epoch = from + 1; epoch <= epochs; ++epoch) {
       EXPECT_TRUE(resumed.snapshots.at(epoch) == whole.snapshots.at(epoch))
           << "from " << from << " to " << epoch;
       EXPECT_EQ(resumed.epochs.at(epoch).measurement,
@@ -348,7 +356,8 @@ TEST_P(ResumeTest, GoesOnBitForBitFromEveryEpoch) {
 INSTANTIATE_TEST_SUITE_P(
     All, ResumeTest,
     ::testing::Combine(::testing::Values(kLenet, kSmallCnn, kResnet),
-                       ::testing::Values(kSgd, kNesterov, kAdam)));
+                       ::testing::Values(kSgd, kNesterov, kAdam, kAdamW),
+                       ::testing::Values(kConstant, kCosine, kOneCycle)));
 
 TEST(TrainLoopTest, DependsOnTheSeedAlone) {
   FakeHost first;
