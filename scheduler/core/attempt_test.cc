@@ -101,6 +101,44 @@ TEST_F(AttemptTest, RecordsARepeatedReportOnce) {
   EXPECT_THAT(world_.refusals(), IsEmpty());
 }
 
+// As AttemptTest, with a target that ends the trial.
+class EarlyStopTest : public AttemptTest {
+ protected:
+  void SetUp() override {
+    v1::Study study = SmallStudy("random { trial_count: 1 }", 4);
+    study.mutable_training()->mutable_early_stop()->set_validation_accuracy(
+        0.7);
+    world_.Do(CreateStudy{{}, study});
+    work_ = Held(world_.Call("workers/a", 1));
+  }
+};
+
+TEST_F(EarlyStopTest, EndsTheTrialWithTheEpochThatReachesTheTarget) {
+  world_.Call("workers/a", 1, {Running({ReportOf(0, 0), ReportOf(1, 0.5)})});
+  EXPECT_EQ(Trial().state(), v1::Trial::TRAINING);
+
+  const auto answer =
+      world_.Call("workers/a", 1, {Running({ReportOf(2, 0.25)})});
+
+  EXPECT_TRUE(answer.acknowledgements(0).ended());
+  EXPECT_EQ(Trial().state(), v1::Trial::SUCCEEDED);
+  EXPECT_EQ(Trial().epoch(), 2);
+  EXPECT_EQ(Trial().attempts(0).state(), v1::Attempt::SUCCEEDED);
+  EXPECT_EQ(Trial().attempts(0).until_epoch(), 2);
+  EXPECT_EQ(world_.scheduler().GetStudy("studies/1")->state(),
+            v1::Study::SUCCEEDED);
+}
+
+TEST_F(EarlyStopTest, RefusesEpochsBehindIt) {
+  world_.Call("workers/a", 1,
+              {Running({ReportOf(0, 0), ReportOf(1, 0.2), ReportOf(2, 0.1)})});
+
+  ASSERT_THAT(world_.refusals(), SizeIs(1));
+  EXPECT_THAT(world_.refusals()[0].status.message(),
+              HasSubstr("epoch 2 was reported after epoch 1 had reached "
+                        "early_stop.validation_accuracy"));
+}
+
 TEST_F(AttemptTest, RefusesAnotherValueForARecordedEpoch) {
   world_.Call("workers/a", 1, {Running({ReportOf(0, 0), ReportOf(1, 0.5)})});
 

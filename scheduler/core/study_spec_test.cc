@@ -99,6 +99,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refusal{"Training", "training { epochs: -1 }",
                 "training.epochs: must be from 1"},
+        Refusal{"StopsAtRungsAlready",
+                "training { early_stop { validation_accuracy: 0.9 } } "
+                "search { asha { trial_count: 9 } }",
+                "training.early_stop: cannot go with search.asha"},
         Refusal{"Parameter",
                 "search { parameters { path: 'lr' double { max: 1 } } }",
                 "search.parameters[1] \"lr\": "},
