@@ -343,8 +343,9 @@ TEST(StudyFileTest, SurvivesMutatedFiles) {
 
 TEST(StudyFileTest, ReadsEveryExample) {
   const std::string folder = SourceFolder() + "/examples/";
-  for (const std::string name : {"mnist.yaml", "random_search.yaml",
-                                 "grid.yaml", "cifar10_small_cnn.yaml"}) {
+  for (const std::string name :
+       {"mnist.yaml", "random_search.yaml", "grid.yaml",
+        "cifar10_small_cnn.yaml", "cifar10_resnet18.yaml", "my_images.yaml"}) {
     EXPECT_THAT(ReadStudyFile(folder + name), IsOk()) << name;
   }
   EXPECT_THAT(ReadTrainingFile(folder + "training.yaml"), IsOk());

@@ -66,15 +66,15 @@ def kill_and_resume():
             (folder / name).mkdir()
             cluster = Cluster(folder / name).start(slots="cpu:1,cpu:1")
             agent = cluster.agents["worker1"]
-            killed = {}  # Run: the epoch at which its trainer was killed last.
+            killed = set()  # Each run once: it gives up when it is killed twice without a new epoch.
 
             def kill(runs):
-                # A run gives up when it is killed twice without a new epoch.
-                live = [run for run in runs if run["state"] == "TRAINING"]
-                if live and all(int(run.get("epoch", 0)) > killed.get(run["name"], 0) for run in live):
-                    for pid in children_of(agent.pid):
-                        os.kill(pid, signal.SIGKILL)
-                    killed.update((run["name"], int(run.get("epoch", 0))) for run in live)
+                live = {run["name"] for run in runs if run["state"] == "TRAINING" and int(run.get("epoch", 0)) > 0}
+                if not live or live & killed or any(run["name"] not in live for run in runs if run["state"] == "TRAINING"):
+                    return
+                for pid in children_of(agent.pid):
+                    os.kill(pid, signal.SIGKILL)
+                killed.update(live | {run["name"] for run in running(cluster) if run["state"] == "TRAINING"})
             try:
                 results.append(train_all(cluster, folder / name, kill if name == "killed" else lambda runs: None))
                 if name == "killed":
@@ -177,7 +177,24 @@ def early_stop():
             cluster.kill()
 
 
-TESTS = [kill_and_resume, tiny_imagenet, food101, resnet18, early_stop]
+def examples():
+    """The scheduler takes every study in examples/."""
+    with Folder() as folder:
+        cluster = Cluster(folder)
+        try:
+            cluster.start_storage()
+            cluster.start_scheduler()
+            files = sorted(path for path in (ROOT / "examples").glob("*.yaml") if path.name != "training.yaml")
+            assert len(files) >= 6, files
+            for path in files:
+                print(path.name, flush=True)
+                cluster.headstart("studies", "create", "--file", path, "--dry-run")
+            cluster.stop()
+        finally:
+            cluster.kill()
+
+
+TESTS = [examples, kill_and_resume, tiny_imagenet, food101, resnet18, early_stop]
 
 if __name__ == "__main__":
     by_name = {test.__name__: test for test in TESTS}
