@@ -119,9 +119,9 @@ objective:                     0.9788
 created:                       2027-01-15 08:00:00Z
 ended:                         -
 
-EPOCH  TRAINING LOSS  TRAINING ACCURACY  VALIDATION LOSS  VALIDATION ACCURACY  TEST LOSS  TEST ACCURACY   TIME  EXAMPLES/S
-    0              -                  -                -                    -          -              -      -           -
-    1           0.25            92.50 %              0.1              97.88 %          -              -  4.2 s       12345
+EPOCH  TRAINING LOSS  TRAINING ACCURACY  VALIDATION LOSS  VALIDATION ACCURACY  TEST LOSS  TEST ACCURACY   TIME  EXAMPLES/S  MEMORY
+    0              -                  -                -                    -          -              -      -           -       -
+    1           0.25            92.50 %              0.1              97.88 %          -              -  4.2 s       12345  320 MB
 
 ATTEMPT  STATE      WORKER         SLOT   EPOCHS  STARTED               ENDED                 FAILURE
       1  SUCCEEDED  workers/local  cpu:0  0 to 1  2027-01-15 08:00:00Z  2027-01-15 08:00:05Z  -

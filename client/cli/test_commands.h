@@ -62,6 +62,7 @@ inline constexpr char kTrial[] = R"pb(
     }
     seconds { train: 4 evaluate: 0.2 }
     examples_per_second: 12345
+    peak_memory_bytes: 320000000
   }
   attempts {
     number: 1

@@ -78,7 +78,8 @@ Table EpochTable(
                {"TEST LOSS", kRight},
                {"TEST ACCURACY", kRight},
                {"TIME", kRight},
-               {"EXAMPLES/S", kRight}});
+               {"EXAMPLES/S", kRight},
+               {"MEMORY", kRight}});
   for (const v1::EpochRecord& epoch : epochs) {
     const v1::Measurement& m = epoch.measurement();
     const v1::PhaseSeconds& s = epoch.seconds();
@@ -94,7 +95,10 @@ Table EpochTable(
          epoch.epoch() == 0 ? "-" : HumanDuration(absl::Seconds(seconds)),
          epoch.epoch() == 0
              ? "-"
-             : absl::StrFormat("%.0f", epoch.examples_per_second())});
+             : absl::StrFormat("%.0f", epoch.examples_per_second()),
+         epoch.peak_memory_bytes() == 0
+             ? "-"
+             : HumanBytes(epoch.peak_memory_bytes())});
   }
   return table;
 }

@@ -94,6 +94,7 @@ void Run::Apply(const internal::v1::EpochRecorded& event,
   record.set_attempt(event.attempt());
   if (report.has_seconds()) *record.mutable_seconds() = report.seconds();
   record.set_examples_per_second(report.examples_per_second());
+  record.set_peak_memory_bytes(report.peak_memory_bytes());
   *record.mutable_record_time() = time;
   if (StopsAfter(report.measurement())) {
     until_epoch = report.epoch();

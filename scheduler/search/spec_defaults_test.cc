@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "base/check.h"
+#include "scheduler/search/spec_facts.h"
 #include "tests/support/status_matchers.h"
 
 namespace headstart::scheduler {
@@ -216,6 +217,21 @@ TEST(SpecDefaultsTest, LeavesOutWhatIsNotDone) {
   EXPECT_FALSE(spec.augmentation().has_random_resized_crop());
   EXPECT_FALSE(spec.schedule().has_warm_up());
   EXPECT_FALSE(spec.dataset().mnist().has_label_noise());
+}
+
+TEST(SpecFactsTest, KnowsTheSizeOfEveryModel) {
+  const google::protobuf::Descriptor& kinds = *v1::Model::descriptor();
+  for (int i = 0; i < kinds.field_count(); ++i) {
+    v1::TrainingSpec spec = SpecOf("");
+    spec.mutable_model()->GetReflection()->MutableMessage(spec.mutable_model(),
+                                                          kinds.field(i));
+    EXPECT_GT(ModelBytes(spec), 0) << kinds.field(i)->name();
+  }
+  // 11,220,132 parameters, 9,600 statistics, 20 counters.
+  EXPECT_EQ(ModelBytes(SpecOf("model { cifar_resnet18 {} } "
+                              "dataset { cifar100 {} }")),
+            (11'220'132 + 9'600) * 4 + 20 * 8);
+  EXPECT_EQ(ModelBytes(SpecOf("")), 266'610 * 4);
 }
 
 TEST(SpecDefaultsTest, NamesWhatIsMissing) {

@@ -1,6 +1,7 @@
 #include "scheduler/search/spec_facts.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
 
 namespace headstart::scheduler {
@@ -16,6 +17,45 @@ std::string KindName(const google::protobuf::Message& message) {
   const google::protobuf::FieldDescriptor* field = KindOf(message);
   return field == nullptr ? "" : field->name();
 }
+
+// What a model's parameters and buffers take, with its default options.
+struct ModelSize {
+  absl::string_view name;
+  int64_t bytes;  // With 10 classes and 3 channels.
+  int64_t class_bytes;
+  int64_t channel_bytes;
+};
+// Of the state dicts of tests/oracles/models/reference_models.py. LeNet's bytes
+// are those for its one channel.
+constexpr ModelSize kModelSizes[] = {
+    {"lenet_300_100", 1'066'440, 404, 0},
+    {"small_cnn", 380'864, 516, 1'152},
+    {"cifar_resnet18", 44'734'408, 2'052, 2'304},
+    {"cifar_resnet50", 94'296'272, 8'196, 2'304},
+    {"cifar_resnet152", 233'233'408, 8'196, 2'304},
+    {"preact_resnet18", 44'711'848, 2'052, 2'304},
+    {"resnet18", 44'765'128, 2'052, 12'544},
+    {"resnet34", 85'227'592, 2'052, 12'544},
+    {"resnet50", 94'326'992, 8'196, 12'544},
+    {"resnet101", 170'504'808, 8'196, 12'544},
+    {"resnet152", 233'264'128, 8'196, 12'544},
+    {"wide_resnet50_2", 267'692'240, 8'196, 12'544},
+    {"resnet110", 6'945'888, 260, 576},
+    {"wide_resnet28_10", 146'029'168, 2'564, 576},
+    {"densenet_bc_100_12", 3'173'392, 1'372, 864},
+    {"densenet121", 28'191'984, 4'100, 12'544},
+    {"fixup_resnet20", 1'073'572, 260, 576},
+    {"fixup_resnet56", 3'396'364, 260, 576},
+    {"fixup_resnet110", 6'880'552, 260, 576},
+    {"fixup_resnet18", 44'688'336, 2'052, 12'544},
+    {"fixup_resnet50", 93'902'064, 8'196, 12'544},
+    {"inception_v3", 87'362'712, 8'196, 1'152},
+    {"mobilenet_v2", 9'083'592, 5'124, 1'152},
+    {"cifar_mobilenet_v2", 9'328'496, 5'124, 1'152},
+    {"convnext_tiny", 111'311'272, 3'076, 6'144},
+    {"convnext_base", 350'306'856, 4'100, 8'192},
+    {"swin_t", 110'338'672, 3'076, 6'144},
+};
 
 }  // namespace
 
@@ -102,23 +142,11 @@ std::optional<int64_t> TrainingExamples(const v1::TrainingSpec& training) {
 
 int64_t ModelBytes(const v1::TrainingSpec& training) {
   const DatasetFacts facts = FactsOf(training.dataset());
-  constexpr int64_t kFloat = 4;
-  constexpr int64_t kCounter = 8;  // num_batches_tracked, one a batch norm.
-  switch (training.model().kind_case()) {
-    case v1::Model::kLenet300100:
-      return 266'610 * kFloat;
-    case v1::Model::kSmallCnn:
-      // 94,186 parameters with one channel: 32 3x3 kernels a channel in the
-      // first layer. 3 batch norms over 224 channels, two statistics each.
-      return (94'186 + (facts.channels - 1) * 32 * 9 + 2 * 224) * kFloat +
-             3 * kCounter;
-    case v1::Model::kCifarResnet18:
-      // 11,173,962 parameters with 3 channels: 64 3x3 kernels a channel in the
-      // stem. 20 batch norms over 4,800 channels, two statistics each.
-      return (11'173'962 + (facts.channels - 3) * 64 * 9 + 2 * 4'800) * kFloat +
-             20 * kCounter;
-    default:
-      break;
+  const std::string name = ModelName(training);
+  for (const ModelSize& size : kModelSizes) {
+    if (size.name != name) continue;
+    return size.bytes + (facts.classes - 10) * size.class_bytes +
+           (facts.channels - 3) * size.channel_bytes;
   }
   return 0;
 }

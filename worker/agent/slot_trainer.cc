@@ -249,6 +249,7 @@ absl::Status Slot::On(const Snapshot& snapshot) {
     *report.mutable_measurement() = ToProto(measured.measurement);
     *report.mutable_seconds() = ToProto(measured.seconds);
     report.set_examples_per_second(measured.examples_per_second);
+    report.set_peak_memory_bytes(measured.peak_memory_bytes);
   }
   StoreSnapshot(snapshot.slab, std::move(report));
   return absl::OkStatus();

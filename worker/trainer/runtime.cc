@@ -2,6 +2,8 @@
 
 #include <malloc.h>
 
+#include <fstream>
+
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
@@ -34,6 +36,18 @@ std::string DeviceName() {
   return absl::StrCat("cpu x86-64 ",
                       absl::AsciiStrToLower(at::get_cpu_capability()), " ",
                       vendor);
+}
+
+int64_t TakePeakMemory() {
+  int64_t kilobytes = 0;
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word != "VmHWM:") continue;
+    status >> kilobytes;
+    break;
+  }
+  std::ofstream("/proc/self/clear_refs") << 5;  // Begins the peak anew.
+  return kilobytes * 1024;
 }
 
 void ReleaseFreeMemory() { malloc_trim(0); }

@@ -19,6 +19,11 @@ std::string LibraryName();
 // because the matrix library does.
 std::string DeviceName();
 
+// The most memory that this process had at once (its resident set, the agent's
+// slabs that it touched among it) since the last call, or since its start where
+// the system cannot begin anew. 0 when the system does not tell.
+int64_t TakePeakMemory();
+
 // Gives back what malloc kept. Between assignments.
 void ReleaseFreeMemory();
 

@@ -16,6 +16,7 @@
 #include "worker/measurement/evaluation.h"
 #include "worker/trainer/loss.h"
 #include "worker/trainer/phase_timer.h"
+#include "worker/trainer/runtime.h"
 #include "worker/trainer/state_keeper.h"
 #include "worker/trainer/training_run.h"
 #include "worker/training/schedule.h"
@@ -110,6 +111,7 @@ absl::Status Loop::TrainEpochs() {
     HS_RETURN_IF_ERROR(Measure(epoch, done.measurement));
     done.seconds = std::exchange(seconds_, {});
     done.examples_per_second = run_.data.training.size() / done.seconds.train;
+    done.peak_memory_bytes = TakePeakMemory();
     HS_RETURN_IF_ERROR(host_.Send(done));
     HS_RETURN_IF_ERROR(TakeSnapshot(epoch));
     if (StopsAfter(done.measurement)) break;

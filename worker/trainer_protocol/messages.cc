@@ -413,6 +413,7 @@ void Describe(Form& form, EpochDone& epoch) {
   form.Nested("measurement", epoch.measurement);
   form.Nested("seconds", epoch.seconds);
   form.Number("examples_per_second", epoch.examples_per_second);
+  form.Integer("peak_memory_bytes", epoch.peak_memory_bytes, 0);
 }
 
 template <typename Form>

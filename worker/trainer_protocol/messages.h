@@ -158,6 +158,7 @@ struct EpochDone {  // "epoch"
   Measurement measurement = {};
   PhaseSeconds seconds = {};
   double examples_per_second = 0;
+  int64_t peak_memory_bytes = 0;  // 0: not known.
 
   bool operator==(const EpochDone&) const = default;
 };
