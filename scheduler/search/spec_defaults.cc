@@ -160,14 +160,10 @@ absl::Status CheckModel(const v1::TrainingSpec& spec,
       (facts.image_size != 28 || facts.channels != 1)) {
     return misfit("28x28", "Use small_cnn or cifar_resnet18.");
   }
-  if (model.has_inception_v3() && facts.image_size < 75) {
-    return misfit("at least 75x75",
+  const int64_t least = model.inception_v3().auxiliary_head() ? 299 : 75;
+  if (model.has_inception_v3() && facts.image_size < least) {
+    return misfit(absl::StrCat("at least ", least, "x", least),
                   "Use cifar_resnet18 or a larger image_size.");
-  }
-  if (model.resnet110().norm() == v1::NO_NORM &&
-      model.resnet110().shortcut() == v1::PROJECTION) {
-    return Wrong(prefix, "model.resnet110.shortcut",
-                 "PROJECTION needs norm BATCH_NORM, got NO_NORM.");
   }
   return absl::OkStatus();
 }

@@ -172,9 +172,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "training.dataset.image_folder.classes: is required"},
         Refusal{"SmallForInception", "model { inception_v3 {} }",
                 "training.model: inception_v3 needs at least 75x75 input"},
-        Refusal{"ProjectionWithoutNorm",
-                "model { resnet110 { norm: NO_NORM shortcut: PROJECTION } }",
-                "training.model.resnet110.shortcut: PROJECTION needs"},
+        Refusal{"SmallForInceptionsHead",
+                "model { inception_v3 { auxiliary_head: true } } "
+                "dataset { tiny_imagenet { image_size: 224 } }",
+                "training.model: inception_v3 needs at least 299x299 input"},
         Refusal{"Gain", "initializer { xavier_normal { gain: 0 } }",
                 "training.initializer.xavier_normal.gain"},
         Refusal{"Checkpoint", "initializer { checkpoint { checkpoint: 'x' } }",
