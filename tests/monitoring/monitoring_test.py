@@ -143,7 +143,8 @@ def check_scrape():
             assert prometheus.value(f"max(max_over_time(headstart_worker_slots_busy{span}))") >= 1
             assert prometheus.value(f'max_over_time(headstart_study_trials{{study="{study}",state="training"}}{span})') >= 1
             assert prometheus.value('sum(headstart_blob_bytes_total{process="storage",direction="put"})') > 0
-            assert prometheus.value('sum(headstart_checkpoint_bytes{reason="best_trial"})') > 0
+            wait_until(lambda: prometheus.query('sum(headstart_checkpoint_bytes{reason="best_trial"}) > 0'),
+                       "bytes of the best trials")
             assert prometheus.value("headstart_storage_free_bytes") > 0
             assert prometheus.value("headstart_leases_expired_total") == 0
             assert prometheus.value('sum(headstart_scheduler_commands_total{code="ok"})') > 0

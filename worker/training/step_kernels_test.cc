@@ -6,8 +6,10 @@
 
 #include <cmath>
 #include <cstring>
-#include <random>
+#include <limits>
 #include <vector>
+
+#include "base/random_stream.h"
 
 namespace headstart::worker {
 namespace {
@@ -17,13 +19,13 @@ constexpr int64_t kCount = 1'037;  // No multiple of any vector.
 template <typename T>
 struct Numbers {
   Numbers() : weight(kCount), gradient(kCount), first(kCount), second(kCount) {
-    std::mt19937 engine(1);
-    std::normal_distribution<T> normal;
+    RandomStream stream(1);
+    const auto draw = [&] { return static_cast<T>(4 * stream.Uniform() - 2); };
     for (int64_t i = 0; i < kCount; ++i) {
-      weight[i] = normal(engine);
-      gradient[i] = normal(engine) * std::pow(T{10}, i % 9 - 5);
-      first[i] = normal(engine);
-      second[i] = std::abs(normal(engine));
+      weight[i] = draw();
+      gradient[i] = draw() * std::pow(T{10}, i % 9 - 5);
+      first[i] = draw();
+      second[i] = std::abs(draw());
     }
     // Everything on the edge of what is finite.
     gradient[3] = 0;
