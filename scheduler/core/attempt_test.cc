@@ -125,6 +125,9 @@ TEST_F(EarlyStopTest, EndsTheTrialWithTheEpochThatReachesTheTarget) {
   EXPECT_EQ(Trial().epoch(), 2);
   EXPECT_EQ(Trial().attempts(0).state(), v1::Attempt::SUCCEEDED);
   EXPECT_EQ(Trial().attempts(0).until_epoch(), 2);
+  const auto why = *world_.scheduler().ExplainTrial(kTrial);
+  EXPECT_THAT(why.decisions(why.decisions_size() - 1).text(),
+              HasSubstr("epoch 2 reached early_stop.validation_accuracy"));
   EXPECT_EQ(world_.scheduler().GetStudy("studies/1")->state(),
             v1::Study::SUCCEEDED);
 }

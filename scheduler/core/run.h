@@ -62,6 +62,10 @@ struct Run {
     return stop_accuracy.has_value() && measurement.has_validation_accuracy() &&
            measurement.validation_accuracy() >= *stop_accuracy;
   }
+  // Whether it has reached that.
+  bool stopped() const {
+    return !epochs.empty() && StopsAfter(epochs.back().measurement());
+  }
   // Sets training and stop_accuracy.
   void SetTraining(const v1::TrainingSpec& spec);
   v1::TrainingSpec ParseTraining() const;

@@ -201,15 +201,20 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
     spec.clear_early_stop();
     // A cosine over the whole of the source's epochs goes over the whole of the
     // training's.
-    if (spec.schedule().has_cosine() &&
-        spec.schedule().cosine().period_epochs() ==
-            spec.epochs() - spec.schedule().warm_up().epochs()) {
-      spec.mutable_schedule()->mutable_cosine()->clear_period_epochs();
-    }
+    ForgetDerivedPeriod(*source, spec);
   }
   Override(training.training(), spec);
   if (training.epochs() > 0) spec.set_epochs(training.epochs());
   HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, Below(prefix, "training")));
+  if (source != nullptr &&
+      (spec.precision() == v1::FP64) != (source->precision() == v1::FP64)) {
+    return Wrong(prefix, "training.precision",
+                 absl::StrCat("is ", v1::Precision_Name(spec.precision()),
+                              ", and the source's weights are those of a run "
+                              "in ",
+                              v1::Precision_Name(source->precision()),
+                              ". Leave it out."));
+  }
   if (source != nullptr && ModelName(spec) != ModelName(*source)) {
     return Wrong(prefix, "training.model",
                  absl::StrCat("is ", ModelName(spec),

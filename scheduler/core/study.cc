@@ -112,6 +112,15 @@ Event Study::JudgeReached(const Trial& trial) const {
   changed.set_state(decision.record.kind() == v1::TrialDecision::COMPLETED
                         ? v1::Trial::SUCCEEDED
                         : v1::Trial::PAUSED);
+  if (trial.run.stopped()) {
+    const int64_t epoch = trial.run.recorded_epoch();
+    decision.record.set_rung_epochs(epoch);
+    decision.record.set_text(
+        absl::StrCat("Completed: epoch ", epoch,
+                     " reached early_stop.validation_accuracy, with place ",
+                     decision.record.rank(), " of ",
+                     decision.record.rung_size(), " so far."));
+  }
   *changed.mutable_decision() = std::move(decision.record);
   return event;
 }
@@ -197,6 +206,8 @@ Study::Work Study::NextWork() const {
 
   work.attempt = 1;
   Point point = search_->Choose(space_, spec_.seed(), number);
+  // A searched warm-up or number of epochs takes the cosine along.
+  ForgetDerivedPeriod(spec_.training(), point.training);
   absl::StatusOr<v1::TrainingSpec> training =
       CompleteSpec(point.training, "training");
   internal::v1::TrialCreated& created =
@@ -395,7 +406,10 @@ void Study::SetStanding(Trial& trial) {
   Standing standing;
   if (spec_.objective().rank() == v1::Objective::MAX_EPOCHS_FIRST) {
     for (const int64_t rung : search_->rung_epochs()) {
-      if (rung > trial.run.recorded_epoch()) ++standing.rungs_missed;
+      // A trial that reached its target need not go further.
+      if (rung > trial.run.recorded_epoch() && !trial.run.stopped()) {
+        ++standing.rungs_missed;
+      }
     }
   }
   standing.rank =

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
@@ -98,7 +100,13 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
   complete.set_display_name(study.display_name());
   HS_ASSIGN_OR_RETURN(*complete.mutable_training(),
                       CompleteSpec(study.training(), "training"));
-  if (study.search().has_asha() && study.training().has_early_stop()) {
+  const bool searches_stop =
+      absl::c_any_of(study.search().parameters(), [](const auto& parameter) {
+        return parameter.path() == "early_stop" ||
+               absl::StartsWith(parameter.path(), "early_stop.");
+      });
+  if (study.search().has_asha() &&
+      (study.training().has_early_stop() || searches_stop)) {
     return absl::InvalidArgumentError(
         "training.early_stop: cannot go with search.asha, which ends trials at "
         "its rungs. Leave it out, or search with random or grid.");

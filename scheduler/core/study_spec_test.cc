@@ -103,6 +103,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "training { early_stop { validation_accuracy: 0.9 } } "
                 "search { asha { trial_count: 9 } }",
                 "training.early_stop: cannot go with search.asha"},
+        Refusal{"SearchesWhereToStop",
+                "search { asha { trial_count: 9 } parameters { path: "
+                "'early_stop.validation_accuracy' double_list { values: 0.5 } "
+                "} }",
+                "training.early_stop: cannot go with search.asha"},
         Refusal{"Parameter",
                 "search { parameters { path: 'lr' double { max: 1 } } }",
                 "search.parameters[1] \"lr\": "},

@@ -33,6 +33,12 @@ void FillOfficialShape(v1::ImageDataset& images, int64_t classes,
   if (!images.has_image_size()) images.set_image_size(image_size);
 }
 
+// The period of a cosine that nobody wrote: all epochs behind the warm-up.
+int64_t DerivedPeriod(const v1::TrainingSpec& spec) {
+  return std::max<int64_t>(1,
+                           spec.epochs() - spec.schedule().warm_up().epochs());
+}
+
 bool IsFolderName(const std::string& name) {
   return !name.empty() && name.size() <= 100 && name[0] != '.' &&
          std::ranges::all_of(name, [](char c) {
@@ -69,6 +75,14 @@ absl::Status CheckJpegFields(const v1::Dataset& dataset,
   return absl::OkStatus();
 }
 
+absl::Status CheckMultiple(const std::string& path, absl::string_view field,
+                           int64_t value, int64_t classes) {
+  if (value % classes == 0) return absl::OkStatus();
+  return Wrong(path, field,
+               absl::StrCat("must be a multiple of ", classes,
+                            ", the number of classes, got ", value, "."));
+}
+
 absl::Status CheckImages(const v1::Dataset& dataset,
                          const v1::ImageDataset& images,
                          const std::string& path) {
@@ -80,17 +94,8 @@ absl::Status CheckImages(const v1::Dataset& dataset,
                  absl::StrCat("must be from 0 to ", facts.train_examples,
                               ", got ", train, "."));
   }
-  const auto check_multiple = [&](absl::string_view field, int64_t value) {
-    if (value % facts.classes == 0) return absl::OkStatus();
-    return Wrong(path, field,
-                 absl::StrCat("must be a multiple of ", facts.classes,
-                              ", the number of classes, got ", value, "."));
-  };
-  HS_RETURN_IF_ERROR(check_multiple("train_examples", train));
-  if (images.split() == v1::STRATIFIED) {
-    HS_RETURN_IF_ERROR(
-        check_multiple("validation_examples", images.validation_examples()));
-  }
+  HS_RETURN_IF_ERROR(
+      CheckMultiple(path, "train_examples", train, facts.classes));
   const v1::Normalization& normalization = images.normalization();
   const int means = normalization.mean_size();
   if (means != normalization.standard_deviation_size() ||
@@ -122,14 +127,18 @@ absl::Status CheckDataset(const v1::TrainingSpec& spec,
     HS_RETURN_IF_ERROR(CheckImages(dataset, *images, path));
   }
   const DatasetFacts facts = FactsOf(dataset);
+  const bool stratified =
+      images == nullptr || images->split() == v1::STRATIFIED;
+  if (stratified) {
+    HS_RETURN_IF_ERROR(CheckMultiple(path, "validation_examples",
+                                     ValidationExamples(spec), facts.classes));
+  }
   int64_t used = facts.train_examples;
   if (images != nullptr && images->train_examples() > 0) {
     used = images->train_examples();
   }
   if (used == 0) return absl::OkStatus();  // The worker will know.
-  const int64_t least = images != nullptr && images->split() == v1::STRATIFIED
-                            ? facts.classes
-                            : 1;
+  const int64_t least = stratified ? facts.classes : 1;
   if (ValidationExamples(spec) > used - least) {
     return Wrong(path, "validation_examples",
                  absl::StrCat("must be from 0 to ", used - least, ", got ",
@@ -145,6 +154,29 @@ absl::Status CheckDataset(const v1::TrainingSpec& spec,
   return absl::OkStatus();
 }
 
+// The side of the smallest images that a model takes; model.proto says why.
+int64_t LeastSide(const v1::Model& model) {
+  const auto by_stem = [](v1::Stem stem, int64_t imagenet, int64_t small) {
+    return stem == v1::SMALL_IMAGES ? small : imagenet;
+  };
+  switch (model.kind_case()) {
+    case v1::Model::kSmallCnn:
+    case v1::Model::kDensenetBc10012:
+    case v1::Model::kSwinT:
+      return 4;
+    case v1::Model::kDensenet121:
+      return by_stem(model.densenet121().stem(), 29, 8);
+    case v1::Model::kConvnextTiny:
+      return by_stem(model.convnext_tiny().stem(), 32, 11);
+    case v1::Model::kConvnextBase:
+      return by_stem(model.convnext_base().stem(), 32, 11);
+    case v1::Model::kInceptionV3:
+      return model.inception_v3().auxiliary_head() ? 299 : 75;
+    default:
+      return 1;
+  }
+}
+
 absl::Status CheckModel(const v1::TrainingSpec& spec,
                         absl::string_view prefix) {
   const DatasetFacts facts = FactsOf(spec.dataset());
@@ -158,12 +190,13 @@ absl::Status CheckModel(const v1::TrainingSpec& spec,
   };
   if (model.has_lenet_300_100() &&
       (facts.image_size != 28 || facts.channels != 1)) {
-    return misfit("28x28", "Use small_cnn or cifar_resnet18.");
+    return misfit("28x28x1", "Use small_cnn or cifar_resnet18.");
   }
-  const int64_t least = model.inception_v3().auxiliary_head() ? 299 : 75;
-  if (model.has_inception_v3() && facts.image_size < least) {
+  const int64_t least = LeastSide(model);
+  if (facts.image_size < least) {
     return misfit(absl::StrCat("at least ", least, "x", least),
-                  "Use cifar_resnet18 or a larger image_size.");
+                  "Use a model for small images, such as cifar_resnet18, a "
+                  "stem SMALL_IMAGES, or a larger image_size.");
   }
   return absl::OkStatus();
 }
@@ -189,8 +222,21 @@ absl::Status CheckSchedule(const v1::TrainingSpec& spec,
 
 absl::Status CheckAugmentation(const v1::TrainingSpec& spec,
                                absl::string_view prefix) {
-  if (!spec.augmentation().has_random_resized_crop()) return absl::OkStatus();
-  const v1::RandomResizedCrop& crop = spec.augmentation().random_resized_crop();
+  const v1::Augmentation& augmentation = spec.augmentation();
+  const int64_t side = FactsOf(spec.dataset()).image_size;
+  const auto at_most = [&](absl::string_view field, int64_t value,
+                           int64_t most) {
+    if (value <= most) return absl::OkStatus();
+    return Wrong(prefix, absl::StrCat("augmentation.", field),
+                 absl::StrCat("must be at most ", most, " for images of ", side,
+                              "x", side, ", got ", value, "."));
+  };
+  HS_RETURN_IF_ERROR(
+      at_most("crop_padding", augmentation.crop_padding(), side));
+  HS_RETURN_IF_ERROR(
+      at_most("cutout_size", augmentation.cutout_size(), 2 * side));
+  if (!augmentation.has_random_resized_crop()) return absl::OkStatus();
+  const v1::RandomResizedCrop& crop = augmentation.random_resized_crop();
   const std::string path = Below(prefix, "augmentation.random_resized_crop");
   if (!FactsOf(spec.dataset()).jpeg) {
     return Wrong(
@@ -242,8 +288,15 @@ void FillSpecDefaults(v1::TrainingSpec& spec) {
   if (spec.schedule().has_cosine() &&
       !spec.schedule().cosine().has_period_epochs()) {
     spec.mutable_schedule()->mutable_cosine()->set_period_epochs(
-        std::max<int64_t>(1,
-                          spec.epochs() - spec.schedule().warm_up().epochs()));
+        DerivedPeriod(spec));
+  }
+}
+
+void ForgetDerivedPeriod(const v1::TrainingSpec& base, v1::TrainingSpec& spec) {
+  const int64_t period = base.schedule().cosine().period_epochs();
+  if (spec.schedule().has_cosine() && period == DerivedPeriod(base) &&
+      spec.schedule().cosine().period_epochs() == period) {
+    spec.mutable_schedule()->mutable_cosine()->clear_period_epochs();
   }
 }
 

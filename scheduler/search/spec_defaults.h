@@ -21,6 +21,10 @@ absl::StatusOr<v1::TrainingSpec> CompleteSpec(const v1::TrainingSpec& spec,
 // the few that depend on other fields.
 void FillSpecDefaults(v1::TrainingSpec& spec);
 
+// Leaves the period of `spec`'s cosine out where it is the one that `base`, the
+// complete spec it comes from, got by default, so that it is derived anew.
+void ForgetDerivedPeriod(const v1::TrainingSpec& base, v1::TrainingSpec& spec);
+
 // That each field by itself is in its range and every required one is there.
 absl::Status CheckFields(const v1::TrainingSpec& spec,
                          absl::string_view prefix);

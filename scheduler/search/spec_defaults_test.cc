@@ -172,6 +172,19 @@ INSTANTIATE_TEST_SUITE_P(
                 "training.dataset.image_folder.classes: is required"},
         Refusal{"SmallForInception", "model { inception_v3 {} }",
                 "training.model: inception_v3 needs at least 75x75 input"},
+        Refusal{"SyntheticSplit",
+                "dataset { synthetic { train_examples: 100 test_examples: 10 "
+                "validation_examples: 15 } }",
+                "training.dataset.synthetic.validation_examples: must be a "
+                "multiple of 10"},
+        Refusal{"Padding", "augmentation { crop_padding: 29 }",
+                "training.augmentation.crop_padding: must be at most 28 for "
+                "images of 28x28, got 29"},
+        Refusal{"Cutout", "augmentation { cutout_size: 57 }",
+                "training.augmentation.cutout_size: must be at most 56"},
+        Refusal{"SmallForConvnext", "model { convnext_tiny {} }",
+                "training.model: convnext_tiny needs at least 32x32 input, and "
+                "dataset mnist is 28x28x1. Use a model for small images"},
         Refusal{"SmallForInceptionsHead",
                 "model { inception_v3 { auxiliary_head: true } } "
                 "dataset { tiny_imagenet { image_size: 224 } }",
@@ -196,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "training.evaluate: must be TEST_EVERY_EPOCH"},
         Refusal{"ModelDoesNotFit",
                 "dataset { cifar10 { validation_examples: 5000 } }",
-                "training.model: lenet_300_100 needs 28x28 input"}),
+                "training.model: lenet_300_100 needs 28x28x1 input"}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(SpecDefaultsTest, FillsWhatDependsOnTheKind) {
@@ -209,6 +222,23 @@ TEST(SpecDefaultsTest, FillsWhatDependsOnTheKind) {
   EXPECT_EQ(spec.dataset().tiny_imagenet().image_size(), 64);
   EXPECT_EQ(spec.model().convnext_base().stem(), v1::IMAGENET);
   EXPECT_EQ(spec.model().convnext_base().stochastic_depth(), 0.5);
+}
+
+TEST(SpecDefaultsTest, DerivesThePeriodAnewWhenNobodyWroteIt) {
+  const v1::TrainingSpec base =
+      *CompleteSpec(SpecOf("schedule { cosine {} }"), "training");
+  v1::TrainingSpec trial = base;
+  trial.mutable_schedule()->mutable_warm_up()->set_epochs(4);
+  ForgetDerivedPeriod(base, trial);
+  FillSpecDefaults(trial);
+  EXPECT_EQ(trial.schedule().cosine().period_epochs(), 5);
+
+  v1::TrainingSpec written = base;
+  written.mutable_schedule()->mutable_cosine()->set_period_epochs(200);
+  v1::TrainingSpec kept = written;
+  kept.mutable_schedule()->mutable_warm_up()->set_epochs(4);
+  ForgetDerivedPeriod(written, kept);
+  EXPECT_EQ(kept.schedule().cosine().period_epochs(), 200);
 }
 
 TEST(SpecDefaultsTest, LeavesOutWhatIsNotDone) {

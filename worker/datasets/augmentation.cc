@@ -149,9 +149,9 @@ ImagePlan DrawPlan(const AugmentationOptions& options, int64_t height,
     const int64_t x = stream.UniformInt(width);
     const int64_t half = options.cutout_size / 2;
     plan.cut_top = std::max<int64_t>(y - half, 0);
-    plan.cut_bottom = std::min(y + half, height);
+    plan.cut_bottom = std::min(y - half + options.cutout_size, height);
     plan.cut_left = std::max<int64_t>(x - half, 0);
-    plan.cut_right = std::min(x + half, width);
+    plan.cut_right = std::min(x - half + options.cutout_size, width);
   }
   return plan;
 }

@@ -161,6 +161,13 @@ absl::Status TrainWithoutThrowing(const Assignment& assignment,
     return OutOfMemory(error.what());
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
+    if (absl::StrContains(text, "more than 1 value per channel")) {
+      return absl::FailedPreconditionError(
+          "training.batch_size: a batch, the last one of an epoch or a part of "
+          "accumulation_steps, had a single example, which batch norm cannot "
+          "train on. Choose a batch_size that leaves no remainder of 1, or "
+          "fewer accumulation_steps.");
+    }
     // The CPU allocator has no exception type of its own.
     const bool memory = absl::StrContains(text, "can't allocate memory") ||
                         absl::StrContains(text, "not enough memory");

@@ -176,12 +176,12 @@ double Loop::TrainBatch(const Batch& batch, double& correct) {
   // To none instead of zeros: backward then hands its tensors over uncopied.
   run_.model->zero_grad(/*set_to_none=*/true);
   const int64_t examples = batch.labels.size(0);
-  const int64_t part =
-      (examples + recipe.accumulation_steps - 1) / recipe.accumulation_steps;
+  // Parts whose sizes differ by one at most.
+  const int64_t parts = std::min(recipe.accumulation_steps, examples);
   double loss = 0;
-  for (int64_t begin = 0; begin < examples; begin += part) {
-    loss +=
-        AddGradients(batch, begin, std::min(begin + part, examples), correct);
+  for (int64_t part = 0; part < parts; ++part) {
+    loss += AddGradients(batch, part * examples / parts,
+                         (part + 1) * examples / parts, correct);
     if (!std::isfinite(loss)) return loss;
   }
   StepOptions options;

@@ -159,7 +159,7 @@ TEST(AccumulationTest, MakesTheSameStepInParts) {
   Json whole = Spec(kFixup);
   whole.merge_patch(fp64);
   Json parts = whole;
-  parts["accumulation_steps"] = 3;  // 3 + 3 + 2 of the 8 examples.
+  parts["accumulation_steps"] = 3;  // 2 + 3 + 3 of the 8 examples.
   MemoryHost at_once;
   MemoryHost in_parts;
 
