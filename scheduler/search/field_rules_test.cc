@@ -62,7 +62,7 @@ TEST(CheckFieldRulesTest, ChecksEachNumberOfAList) {
 
   EXPECT_THAT(CheckFieldRules(normalization, ""),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       "standard_deviation[1]: must be above 0 and at most 1, "
+                       "standard_deviation[1]: must be from 1e-06 to 1, "
                        "got 0."));
 }
 

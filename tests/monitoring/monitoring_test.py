@@ -117,7 +117,7 @@ def check_scrape():
             wait_until(lambda: len(prometheus.query(up)) == len(targets), "first scrape of every server")
 
             # Every series is there before anything happened; the study's own come with it.
-            study = cluster.create_study(write_study(folder / "s.yaml", small_study("random: {trial_count: 6}")))
+            study = cluster.create_study(write_study(folder / "s.yaml", small_study("random: {trial_count: 6}", epochs=10, examples=20000)))
             running = f'headstart_study_trials{{study="{study}"}}'
             wait_until(lambda: prometheus.query(running), f"series of {study}")
             exposed = {}

@@ -202,7 +202,7 @@ double DrawMixWeight(double alpha, const RandomStream& batch) {
 // The widest vectors that the CPU has; a multiplication and an addition on each
 // of them, never fused (see CMakeLists.txt), so that all make the same floats.
 #define HS_WIDEST_VECTORS \
-  __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
+  __attribute__((target_clones("avx512f", "avx2", "default")))
 
 HS_WIDEST_VECTORS
 void AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
