@@ -4,11 +4,7 @@
 
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define HS_HOST_DEVICE __host__ __device__
-#else
-#define HS_HOST_DEVICE
-#endif
+#include "base/host_device.h"
 
 namespace headstart::worker {
 

@@ -1,8 +1,8 @@
 #include "worker/trainer/arena.h"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include <ATen/ops/empty.h>
@@ -53,8 +53,16 @@ absl::Status Arena::CanHold(absl::Span<const StateTensor> tensors) {
 }
 
 int64_t Arena::LastLevelCacheBytes() {
-  const int64_t bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return bytes > 0 ? bytes : 32 << 20;  // A server's.
+  // Not sysconf: on AMD it gives the sum over a socket's groups of cores.
+  int64_t largest = 0;
+  for (int index = 0;; ++index) {
+    std::ifstream file(absl::StrCat("/sys/devices/system/cpu/cpu0/cache/index",
+                                    index, "/size"));
+    int64_t kibibytes = 0;  // "32768K"
+    if (!(file >> kibibytes)) break;
+    largest = std::max(largest, kibibytes << 10);
+  }
+  return largest > 0 ? largest : 32 << 20;  // A server's.
 }
 
 Arena::Arena(std::vector<StateTensor> tensors, TensorTable table,

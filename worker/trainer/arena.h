@@ -37,7 +37,7 @@ class Arena final {
   // moved: it has memory of its own on the CPU, which no other tensor sees.
   static absl::Status CanHold(absl::Span<const StateTensor> tensors);
 
-  // Of this CPU, where it is known.
+  // That a core of this machine sees, where it is known.
   static int64_t LastLevelCacheBytes();
 
   // Moves the tensors, which CanHold, into `slab`, which must outlive them or

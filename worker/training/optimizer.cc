@@ -21,11 +21,8 @@
 namespace headstart::worker {
 namespace {
 
-// Numbers that one thread updates at a time.
+// Numbers that one thread updates at a time: whole lines of the cache.
 constexpr int64_t kBlock = 16'384;
-// Numbers that are computed into the first-level cache before they are
-// streamed: three results of four kilobytes.
-constexpr int64_t kStreamed = 1'024;
 
 // Calls `each` with 0 .. count - 1 on LibTorch's threads. Its own loop over
 // elements is what is at hand for that: at::parallel_for in a header would
@@ -116,34 +113,6 @@ void Copy(const StepRun<T>& run) {
   std::memcpy(run.weight_out, run.weight, bytes);
   if (run.first != nullptr) std::memcpy(run.first_out, run.first, bytes);
   if (run.second != nullptr) std::memcpy(run.second_out, run.second, bytes);
-}
-
-// The kernel's results go to the first-level cache, and from there around the
-// others to where they belong.
-template <typename Terms, typename T>
-void StepStreaming(const Terms& terms, const StepRun<T>& run) {
-  alignas(64) T results[3][kStreamed];
-  StepRun<T> part = run;
-  part.weight_out = results[0];
-  part.first_out = results[1];
-  part.second_out = results[2];
-  for (int64_t done = 0; done < run.count; done += kStreamed) {
-    part.count = std::min(kStreamed, run.count - done);
-    const int64_t bytes = part.count * sizeof(T);
-    StepKernel(terms, part);
-    StreamCopy(results[0], bytes, run.weight_out + done);
-    if (run.first != nullptr) {
-      StreamCopy(results[1], bytes, run.first_out + done);
-      part.first += kStreamed;
-    }
-    if (run.second != nullptr) {
-      StreamCopy(results[2], bytes, run.second_out + done);
-      part.second += kStreamed;
-    }
-    part.gradient += kStreamed;
-    part.weight += kStreamed;
-  }
-  StreamFence();
 }
 
 // The rule's terms for one parameter's factors.
@@ -261,10 +230,10 @@ void RuleOptimizer::StepAll(const Rule& rule, const StepOptions& options) {
                  options.shift_bytes);
     if (run.gradient == nullptr) {
       if (options.shift_bytes != 0) Copy(run);
-    } else if (options.streaming) {
-      StepStreaming(terms[block.slot], run);
     } else {
-      StepKernel(terms[block.slot], run);
+      StepKernel(
+          terms[block.slot], run,
+          options.streaming ? StepWrite::kStreaming : StepWrite::kCached);
     }
   });
   // As every in-place operation does: autograd refuses to go backward through

@@ -2,104 +2,117 @@
 
 #include <emmintrin.h>
 
-#include <cmath>
-#include <cstring>
-
 // The widest vectors that the CPU has. The loops are bodies of their own, so
 // that each clone gets them inlined and vectorized for itself; CMakeLists.txt
 // has the flags that this takes. ivdep: out may be in, number by number.
 #define HS_WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
 #define HS_BODY [[gnu::always_inline]] inline
+#define HS_INLINE __attribute__((always_inline))
 
 namespace headstart::worker {
 namespace {
 
+constexpr int64_t kLineBytes = 64;
+
+// One line of the cache, around it.
 template <typename T>
-HS_BODY void PlainSgd(const SgdTerms<T>& terms, const StepRun<T>& run) {
-  const SgdTerms<T> t = terms;
-  const StepRun<T> r = run;
-#pragma GCC ivdep
-  for (int64_t i = 0; i < r.count; ++i) {
-    const T w = r.weight[i];
-    const T g = t.gradient_scale * r.gradient[i] + t.weight_decay * w;
-    r.weight_out[i] = w - t.rate * g;
+HS_BODY void StreamLine(const T* from, T* to) {
+  for (int64_t part = 0; part < kLineBytes; part += sizeof(__m128i)) {
+    _mm_stream_si128(
+        reinterpret_cast<__m128i*>(reinterpret_cast<char*>(to) + part),
+        _mm_load_si128(reinterpret_cast<const __m128i*>(
+            reinterpret_cast<const char*>(from) + part)));
   }
 }
 
-template <bool kNesterov, typename T>
-HS_BODY void MomentumSgd(const SgdTerms<T>& terms, const StepRun<T>& run) {
-  const SgdTerms<T> t = terms;
+// Writes numbers `begin` to `end`, of which `step` gives each, to the first
+// kOutputs of the run's outputs.
+template <int kOutputs, typename T, typename Step>
+HS_BODY void WriteCached(const StepRun<T>& run, int64_t begin, int64_t end,
+                         Step step) {
   const StepRun<T> r = run;
 #pragma GCC ivdep
-  for (int64_t i = 0; i < r.count; ++i) {
-    const T w = r.weight[i];
-    const T g = t.gradient_scale * r.gradient[i] + t.weight_decay * w;
-    const T m = t.momentum * r.first[i] + g;
-    r.first_out[i] = m;
-    r.weight_out[i] = w - t.rate * (kNesterov ? g + t.momentum * m : m);
+  for (int64_t i = begin; i < end; ++i) {
+    const Stepped<T> next = step(i);
+    r.weight_out[i] = next.weight;
+    if constexpr (kOutputs > 1) r.first_out[i] = next.first;
+    if constexpr (kOutputs > 2) r.second_out[i] = next.second;
   }
 }
 
-template <typename T>
-HS_BODY void Sgd(const SgdTerms<T>& terms, const StepRun<T>& run) {
-  if (run.first == nullptr) {
-    PlainSgd(terms, run);
-  } else if (terms.nesterov) {
-    MomentumSgd<true>(terms, run);
+template <int kOutputs, typename T, typename Step>
+HS_BODY void WriteStreaming(const StepRun<T>& run, Step step) {
+  constexpr int64_t kLine = kLineBytes / sizeof(T);
+  const StepRun<T> r = run;
+  const int64_t lines_end = r.count / kLine * kLine;
+  for (int64_t i = 0; i < lines_end; i += kLine) {
+    alignas(kLineBytes) T line[3][kLine];
+    for (int64_t j = 0; j < kLine; ++j) {
+      const Stepped<T> next = step(i + j);
+      line[0][j] = next.weight;
+      if constexpr (kOutputs > 1) line[1][j] = next.first;
+      if constexpr (kOutputs > 2) line[2][j] = next.second;
+    }
+    StreamLine(line[0], r.weight_out + i);
+    if constexpr (kOutputs > 1) StreamLine(line[1], r.first_out + i);
+    if constexpr (kOutputs > 2) StreamLine(line[2], r.second_out + i);
+  }
+  WriteCached<kOutputs>(r, lines_end, r.count, step);
+  _mm_sfence();
+}
+
+template <int kOutputs, typename T, typename Step>
+HS_BODY void Write(const StepRun<T>& run, StepWrite write, Step step) {
+  if (write == StepWrite::kStreaming) {
+    WriteStreaming<kOutputs>(run, step);
   } else {
-    MomentumSgd<false>(terms, run);
+    WriteCached<kOutputs>(run, 0, run.count, step);
   }
 }
 
 template <typename T>
-HS_BODY void Adam(const AdamTerms<T>& terms, const StepRun<T>& run) {
-  const AdamTerms<T> t = terms;
-  const StepRun<T> r = run;
-#pragma GCC ivdep
-  for (int64_t i = 0; i < r.count; ++i) {
-    const T w = r.weight[i];
-    const T g = t.gradient_scale * r.gradient[i] + t.added_decay * w;
-    const T m = r.first[i] + (g - r.first[i]) * t.one_minus_beta1;
-    const T v = t.beta2 * r.second[i] + t.one_minus_beta2 * g * g;
-    r.first_out[i] = m;
-    r.second_out[i] = v;
-    r.weight_out[i] =
-        w * t.kept - t.rate * m / (std::sqrt(v) * t.inverse_root + t.epsilon);
+HS_BODY void Sgd(const SgdTerms<T>& terms, const StepRun<T>& run,
+                 StepWrite write) {
+  if (run.first == nullptr) {
+    Write<1>(run, write, [t = terms, r = run](int64_t i) HS_INLINE {
+      return SgdStep(t, r.gradient[i], r.weight[i]);
+    });
+  } else if (terms.nesterov) {
+    Write<2>(run, write, [t = terms, r = run](int64_t i) HS_INLINE {
+      return MomentumStep<true>(t, r.gradient[i], r.weight[i], r.first[i]);
+    });
+  } else {
+    Write<2>(run, write, [t = terms, r = run](int64_t i) HS_INLINE {
+      return MomentumStep<false>(t, r.gradient[i], r.weight[i], r.first[i]);
+    });
   }
+}
+
+template <typename T>
+HS_BODY void Adam(const AdamTerms<T>& terms, const StepRun<T>& run,
+                  StepWrite write) {
+  Write<3>(run, write, [t = terms, r = run](int64_t i) HS_INLINE {
+    return AdamStep(t, r.gradient[i], r.weight[i], r.first[i], r.second[i]);
+  });
 }
 
 }  // namespace
 
 HS_WIDEST void StepKernel(const SgdTerms<float>& terms,
-                          const StepRun<float>& run) {
-  Sgd(terms, run);
+                          const StepRun<float>& run, StepWrite write) {
+  Sgd(terms, run, write);
 }
 HS_WIDEST void StepKernel(const SgdTerms<double>& terms,
-                          const StepRun<double>& run) {
-  Sgd(terms, run);
+                          const StepRun<double>& run, StepWrite write) {
+  Sgd(terms, run, write);
 }
 HS_WIDEST void StepKernel(const AdamTerms<float>& terms,
-                          const StepRun<float>& run) {
-  Adam(terms, run);
+                          const StepRun<float>& run, StepWrite write) {
+  Adam(terms, run, write);
 }
 HS_WIDEST void StepKernel(const AdamTerms<double>& terms,
-                          const StepRun<double>& run) {
-  Adam(terms, run);
+                          const StepRun<double>& run, StepWrite write) {
+  Adam(terms, run, write);
 }
-
-void StreamCopy(const void* from, int64_t bytes, void* to) {
-  const char* source = static_cast<const char*>(from);
-  char* target = static_cast<char*>(to);
-  for (; bytes >= 64; bytes -= 64, source += 64, target += 64) {
-    for (int part = 0; part < 64; part += 16) {
-      _mm_stream_si128(
-          reinterpret_cast<__m128i*>(target + part),
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + part)));
-    }
-  }
-  std::memcpy(target, source, bytes);
-}
-
-void StreamFence() { _mm_sfence(); }
 
 }  // namespace headstart::worker

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,7 +19,7 @@ constexpr int64_t kCount = 1'037;  // No multiple of any vector.
 
 template <typename T>
 struct Numbers {
-  Numbers() : weight(kCount), gradient(kCount), first(kCount), second(kCount) {
+  Numbers() : gradient(kCount) {
     RandomStream stream(1);
     const auto draw = [&] { return static_cast<T>(4 * stream.Uniform() - 2); };
     for (int64_t i = 0; i < kCount; ++i) {
@@ -46,14 +47,16 @@ struct Numbers {
   }
 
   bool operator==(const Numbers& other) const {
-    const auto same = [](const std::vector<T>& a, const std::vector<T>& b) {
-      return std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
-    };
-    return same(weight, other.weight) && same(first, other.first) &&
-           same(second, other.second);
+    return std::memcmp(&weight, &other.weight, sizeof(weight)) == 0 &&
+           std::memcmp(&first, &other.first, sizeof(first)) == 0 &&
+           std::memcmp(&second, &other.second, sizeof(second)) == 0;
   }
 
-  std::vector<T> weight, gradient, first, second;
+  // As slabs have them.
+  alignas(64) std::array<T, kCount> weight;
+  alignas(64) std::array<T, kCount> first;
+  alignas(64) std::array<T, kCount> second;
+  std::vector<T> gradient;
 };
 
 template <typename T>
@@ -104,13 +107,17 @@ TYPED_TEST(StepKernelTest, SgdIsTheScalarOne) {
                                          .weight_decay = 0.01,
                                          .gradient_scale = 0.7,
                                          .nesterov = nesterov};
-      Numbers<TypeParam> expected, in_place, from, to;
+      Numbers<TypeParam> expected, in_place, from, to, streamed;
       ScalarSgd(terms, momentum, expected);
-      StepKernel(terms, in_place.Run(in_place, momentum, false));
-      StepKernel(terms, from.Run(to, momentum, false));
+      StepKernel(terms, in_place.Run(in_place, momentum, false),
+                 StepWrite::kCached);
+      StepKernel(terms, from.Run(to, momentum, false), StepWrite::kCached);
+      StepKernel(terms, from.Run(streamed, momentum, false),
+                 StepWrite::kStreaming);
 
       EXPECT_TRUE(in_place == expected);
       EXPECT_TRUE(to == expected);
+      EXPECT_TRUE(streamed == expected);
       EXPECT_TRUE(from == Numbers<TypeParam>());
     }
   }
@@ -126,26 +133,16 @@ TYPED_TEST(StepKernelTest, AdamIsTheScalarOne) {
                                       .added_decay = 0.01,
                                       .kept = 0.99,
                                       .gradient_scale = 0.7};
-  Numbers<TypeParam> expected, in_place, from, to;
+  Numbers<TypeParam> expected, in_place, from, to, streamed;
   ScalarAdam(terms, expected);
-  StepKernel(terms, in_place.Run(in_place, true, true));
-  StepKernel(terms, from.Run(to, true, true));
+  StepKernel(terms, in_place.Run(in_place, true, true), StepWrite::kCached);
+  StepKernel(terms, from.Run(to, true, true), StepWrite::kCached);
+  StepKernel(terms, from.Run(streamed, true, true), StepWrite::kStreaming);
 
   EXPECT_TRUE(in_place == expected);
   EXPECT_TRUE(to == expected);
+  EXPECT_TRUE(streamed == expected);
   EXPECT_TRUE(from == Numbers<TypeParam>());
-}
-
-TEST(StreamCopyTest, CopiesEveryByte) {
-  alignas(64) char from[1000];
-  for (int i = 0; i < 1000; ++i) from[i] = static_cast<char>(i * 7);
-  for (const int64_t bytes : {0, 1, 63, 64, 65, 1000}) {
-    alignas(64) char to[1001] = {};
-    StreamCopy(from, bytes, to);
-    StreamFence();
-    EXPECT_EQ(std::memcmp(from, to, bytes), 0) << bytes;
-    EXPECT_EQ(to[bytes], 0) << bytes;
-  }
 }
 
 }  // namespace
