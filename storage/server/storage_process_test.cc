@@ -35,7 +35,9 @@ class StorageProcessTest : public testing::Test {
         "--listen",
         absl::StrCat("unix:", folder_ / "socket"),
         "--endpoints",
-        folder_ / "endpoints"};
+        folder_ / "endpoints",
+        "--metrics-listen",
+        "127.0.0.1:0"};
     command.insert(command.end(), more.begin(), more.end());
     return command;
   }
@@ -125,7 +127,8 @@ TEST_F(StorageProcessTest, SharesItsFolderWithNobody) {
   ASSERT_OK_AND_ASSIGN(
       const CommandResult second,
       RunCommand({.command = {"headstart-storage", "--data", folder_ / "data",
-                              "--listen", "127.0.0.1:0"}}));
+                              "--listen", "127.0.0.1:0", "--metrics-listen",
+                              "127.0.0.1:0"}}));
 
   EXPECT_TRUE(std::filesystem::exists(folder_ / "data/lock"));
   EXPECT_EQ(second.exit.exit_code, 1);
@@ -175,7 +178,8 @@ TEST_F(StorageProcessTest, SaysWhatIsWrongWithItsFlags) {
   for (const auto& [flags, code, text] : cases) {
     // The last of a repeated flag would count: give the folder alone.
     std::vector<std::string> command = {"headstart-storage", "--data",
-                                        folder_ / "data"};
+                                        folder_ / "data", "--metrics-listen",
+                                        "127.0.0.1:0"};
     command.insert(command.end(), flags.begin(), flags.end());
     ASSERT_OK_AND_ASSIGN(const CommandResult result,
                          RunCommand({.command = command}));

@@ -38,7 +38,8 @@ class AgentProgramTest : public ::testing::Test,
         {.command = {"headstart-worker", "--scheduler", scheduler_->address(),
                      "--name", "workers/test", "--slots", "2", "--data",
                      folder_ + "/worker", "--endpoints", folder_ + "/endpoints",
-                     "--trainer", ThisProgram()},
+                     "--trainer", ThisProgram(), "--metrics-listen",
+                     "127.0.0.1:0"},
          .folder = "",
          .environment = {}});
     EXPECT_OK(process);
