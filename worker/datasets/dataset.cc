@@ -24,20 +24,6 @@ namespace {
 // Below this a thread takes longer to wake than to gather.
 constexpr int64_t kBytesPerThread = 256 * 1024;
 
-std::vector<Normalization> MakeNormalization(const InputInfo& info) {
-  std::vector<Normalization> channels;
-  for (int64_t channel = 0; channel < info.channels; ++channel) {
-    const double deviation = info.standard_deviation[channel];
-    channels.push_back(
-        {.scale = static_cast<float>(1 / (255 * deviation)),
-         .shift = static_cast<float>(-info.mean[channel] / deviation)});
-  }
-  return channels;
-}
-
-// Models bring colour images to the channels-last format: they get them so.
-bool IsInterleaved(const InputInfo& info) { return info.channels == 3; }
-
 at::MemoryFormat MemoryFormat(const InputInfo& info) {
   return IsInterleaved(info) ? at::MemoryFormat::ChannelsLast
                              : at::MemoryFormat::Contiguous;
@@ -64,7 +50,57 @@ class FirstError final {
   absl::Status status_ ABSL_GUARDED_BY(mu_);
 };
 
+// All that is drawn in an epoch but the order of its examples.
+RandomStream AugmentationOf(int64_t seed, int64_t epoch) {
+  return RandomStream(seed).Child("augmentation", epoch);
+}
+
+// Who is blended into whom: every image is the other one of exactly one.
+std::vector<int32_t> DrawPartners(int64_t count, const RandomStream& batch) {
+  std::vector<int32_t> partners(count);
+  std::iota(partners.begin(), partners.end(), 0);
+  RandomStream stream = batch.Child("mix_partners");
+  for (int64_t i = count - 1; i > 0; --i) {
+    std::swap(partners[i], partners[stream.UniformInt(i + 1)]);
+  }
+  return partners;
+}
+
 }  // namespace
+
+std::vector<Normalization> MakeNormalization(const InputInfo& info) {
+  std::vector<Normalization> channels;
+  for (int64_t channel = 0; channel < info.channels; ++channel) {
+    const double deviation = info.standard_deviation[channel];
+    channels.push_back(
+        {.scale = static_cast<float>(1 / (255 * deviation)),
+         .shift = static_cast<float>(-info.mean[channel] / deviation)});
+  }
+  return channels;
+}
+
+bool IsInterleaved(const InputInfo& info) { return info.channels == 3; }
+
+BatchPlan PlanBatch(const Examples& examples,
+                    const AugmentationOptions& options, int64_t seed,
+                    int64_t epoch, int64_t batch,
+                    absl::Span<const int32_t> which) {
+  const InputInfo& info = examples.info();
+  const RandomStream stream = AugmentationOf(seed, epoch);
+  BatchPlan plan;
+  plan.images.reserve(which.size());
+  for (const int32_t position : which) {
+    plan.images.push_back(
+        DrawPlan(options, info.height, info.width,
+                 stream.Child("example", examples.row(position))));
+  }
+  if (options.mixup_alpha > 0) {
+    const RandomStream of = stream.Child("batch", batch);
+    plan.partners = DrawPartners(which.size(), of);
+    plan.mix_weight = DrawMixWeight(options.mixup_alpha, of);
+  }
+  return plan;
+}
 
 std::string InputTransform(const InputInfo& info) {
   return absl::StrCat(
@@ -120,7 +156,7 @@ Batch BatchReader::Read(absl::Span<const int32_t> which) {
 absl::StatusOr<Batch> BatchReader::ReadAugmented(
     int64_t epoch, int64_t batch, absl::Span<const int32_t> which) {
   const int64_t values = examples_.image_bytes();
-  const RandomStream stream = RandomStream(seed_).Child("augmentation", epoch);
+  const RandomStream stream = AugmentationOf(seed_, epoch);
   float* images = images_.mutable_data_ptr<float>();
   FirstError error;
   // A resized crop decodes a file, which is worth a thread for each image.
@@ -183,13 +219,7 @@ Batch BatchReader::WithLabels(absl::Span<const int32_t> which) {
 void BatchReader::Mix(const RandomStream& batch, Batch& of) {
   const int64_t count = of.labels.size(0);
   const int64_t values = examples_.image_bytes();
-  // Every image is the other one of exactly one.
-  std::vector<int32_t> partner(count);
-  std::iota(partner.begin(), partner.end(), 0);
-  RandomStream stream = batch.Child("mix_partners");
-  for (int64_t i = count - 1; i > 0; --i) {
-    std::swap(partner[i], partner[stream.UniformInt(i + 1)]);
-  }
+  const std::vector<int32_t> partner = DrawPartners(count, batch);
   of.mix_weight = DrawMixWeight(options_.mixup_alpha, batch);
   const auto weight = static_cast<float>(of.mix_weight);
   const float* images = images_.const_data_ptr<float>();

@@ -82,6 +82,29 @@ struct Batch {
   double mix_weight = 1;
 };
 
+// What is drawn for one batch, for a device that applies it itself
+// (BatchReader::ReadAugmented does both).
+struct BatchPlan {
+  std::vector<ImagePlan> images;
+  // With mixup: image i is mix_weight of image i and the rest of image
+  // partners[i] of the batch. Without: empty, and 1.
+  std::vector<int32_t> partners;
+  double mix_weight = 1;
+};
+
+// Batch `batch` (from 0) of epoch `epoch` (from 1); all but resized crops.
+BatchPlan PlanBatch(const Examples& examples,
+                    const AugmentationOptions& options, int64_t seed,
+                    int64_t epoch, int64_t batch,
+                    absl::Span<const int32_t> which);
+
+// How pixels are normalized, by channel.
+std::vector<Normalization> MakeNormalization(const InputInfo& info);
+
+// Batches of colour images are in the channels-last memory format, to which
+// models bring them anyway.
+bool IsInterleaved(const InputInfo& info);
+
 // Gathers batches of up to `batch_size` examples into the same tensors again
 // and again: what a Read returned is overwritten by the next one, so the step
 // that uses a batch must be over by then. One thread at a time, LibTorch's own

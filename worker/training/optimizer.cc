@@ -152,6 +152,8 @@ class RuleOptimizer final : public Optimizer {
   RuleOptimizer(OptimizerOptions options, OptimizedParameters parameters);
 
   void Step(const StepOptions& options) override;
+  StepTerms CountStep() override;
+  std::vector<OptimizedTensors> Tensors() const override;
 
   void SetLearningRate(double rate) override {
     std::visit([&](auto& rule) { rule.learning_rate = rate; }, options_.rule);
@@ -241,6 +243,38 @@ void RuleOptimizer::StepAll(const Rule& rule, const StepOptions& options) {
   for (const Slot& slot : slots_) {
     slot.parameter.tensor.unsafeGetTensorImpl()->bump_version();
   }
+}
+
+StepTerms RuleOptimizer::CountStep() {
+  int64_t step = 0;
+  if (step_.defined()) step = ++*step_.mutable_data_ptr<int64_t>();
+  StepTerms terms = {};
+  for (int i = 0; i < kParameterGroups; ++i) {
+    const GroupFactors factors =
+        FactorsOf(static_cast<ParameterGroup>(i), options_.groups);
+    std::visit(
+        [&](const auto& rule) {
+          const auto of = TermsOf<double>(rule, factors, step, 1);
+          if constexpr (std::is_same_v<decltype(of), const SgdTerms<double>>) {
+            terms.sgd[i] = of;
+          } else {
+            terms.adam[i] = of;
+          }
+        },
+        options_.rule);
+  }
+  return terms;
+}
+
+std::vector<OptimizedTensors> RuleOptimizer::Tensors() const {
+  std::vector<OptimizedTensors> tensors;
+  for (const Slot& slot : slots_) {
+    tensors.push_back({.parameter = slot.parameter.tensor,
+                       .first = slot.first,
+                       .second = slot.second,
+                       .group = slot.parameter.group});
+  }
+  return tensors;
 }
 
 std::vector<std::pair<std::string, at::Tensor>> RuleOptimizer::State() const {

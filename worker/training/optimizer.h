@@ -1,6 +1,7 @@
 // How gradients change weights.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "worker/training/parameter_group.h"
+#include "worker/training/step_math.h"
 
 namespace torch::nn {
 class Module;
@@ -83,6 +85,21 @@ struct StepOptions {
   bool streaming = false;
 };
 
+// For devices other than the CPU, which do the steps themselves.
+//
+// The terms of one step by group: `sgd` for SGD, else `adam`.
+struct StepTerms {
+  std::array<SgdTerms<double>, kParameterGroups> sgd;
+  std::array<AdamTerms<double>, kParameterGroups> adam;
+};
+// A parameter with what the rule keeps of it, on loan; undefined: nothing.
+struct OptimizedTensors {
+  at::Tensor parameter;
+  at::Tensor first;   // Momentum or exp_avg.
+  at::Tensor second;  // exp_avg_sq.
+  ParameterGroup group;
+};
+
 // Updates a model's parameters from their gradients.
 //
 // One pass over the memory of all parameters per step (step_kernels.h), shared
@@ -95,6 +112,11 @@ class Optimizer {
 
   // One update. A parameter without a gradient keeps its value and its state.
   virtual void Step(const StepOptions& options = {}) = 0;
+
+  // Counts one update that is done elsewhere, on what Tensors() lists, and says
+  // with what terms.
+  virtual StepTerms CountStep() = 0;
+  virtual std::vector<OptimizedTensors> Tensors() const = 0;
 
   virtual void SetLearningRate(double learning_rate) = 0;
   // The rate in effect, the options' until it is set.

@@ -17,6 +17,7 @@ enum class ParameterGroup {
   kNorm,   // Weight and bias of a batch, layer, group or instance norm.
   kScale,  // layer_scale, Fixup's scalars.
 };
+inline constexpr int kParameterGroups = 4;
 
 // The group of the parameter that `module` itself registered as `name`: norm
 // when the module is one, else scale or bias when the name contains the word.

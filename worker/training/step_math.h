@@ -41,6 +41,28 @@ struct AdamTerms {
   T gradient_scale;
 };
 
+// Terms that were computed in double.
+template <typename T>
+HS_HOST_DEVICE inline SgdTerms<T> Rounded(const SgdTerms<double>& t) {
+  return {.rate = static_cast<T>(t.rate),
+          .momentum = static_cast<T>(t.momentum),
+          .weight_decay = static_cast<T>(t.weight_decay),
+          .gradient_scale = static_cast<T>(t.gradient_scale),
+          .nesterov = t.nesterov};
+}
+template <typename T>
+HS_HOST_DEVICE inline AdamTerms<T> Rounded(const AdamTerms<double>& t) {
+  return {.rate = static_cast<T>(t.rate),
+          .inverse_root = static_cast<T>(t.inverse_root),
+          .one_minus_beta1 = static_cast<T>(t.one_minus_beta1),
+          .beta2 = static_cast<T>(t.beta2),
+          .one_minus_beta2 = static_cast<T>(t.one_minus_beta2),
+          .epsilon = static_cast<T>(t.epsilon),
+          .added_decay = static_cast<T>(t.added_decay),
+          .kept = static_cast<T>(t.kept),
+          .gradient_scale = static_cast<T>(t.gradient_scale)};
+}
+
 // A number after the step, with what the rule keeps of it.
 template <typename T>
 struct Stepped {
