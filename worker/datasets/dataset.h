@@ -80,6 +80,9 @@ struct Batch {
   // undefined, and 1.
   at::Tensor mixed_labels;
   double mix_weight = 1;
+  // On a device that has it ahead of the host: counts in its place. Double
+  // scalar.
+  at::Tensor mix_weight_tensor = {};
 };
 
 // What is drawn for one batch, for a device that applies it itself

@@ -20,16 +20,16 @@ at::Tensor ToInput(const at::Tensor& images, Precision precision) {
   return precision == Precision::kFp64 ? images.to(at::kDouble) : images;
 }
 
-PrecisionScope::PrecisionScope(Precision precision)
-    : autocast_(precision == Precision::kBf16) {
+PrecisionScope::PrecisionScope(Precision precision, c10::DeviceType device)
+    : autocast_(precision == Precision::kBf16), device_(device) {
   if (!autocast_) return;
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  at::autocast::set_autocast_enabled(at::kCPU, true);
+  at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+  at::autocast::set_autocast_enabled(device_, true);
 }
 
 PrecisionScope::~PrecisionScope() {
   if (!autocast_) return;
-  at::autocast::set_autocast_enabled(at::kCPU, false);
+  at::autocast::set_autocast_enabled(device_, false);
   // The casts of weights that the forward pass shared: the next step changes
   // the weights.
   at::autocast::clear_cache();

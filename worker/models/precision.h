@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/DeviceType.h>
 
 namespace torch::nn {
 class Module;
@@ -29,13 +30,16 @@ at::Tensor ToInput(const at::Tensor& images, Precision precision);
 // before a loss is computed. Scopes do not nest.
 class PrecisionScope final {
  public:
-  explicit PrecisionScope(Precision precision);
+  // For operators on such devices.
+  explicit PrecisionScope(Precision precision,
+                          c10::DeviceType device = c10::kCPU);
   ~PrecisionScope();
   PrecisionScope(const PrecisionScope&) = delete;
   PrecisionScope& operator=(const PrecisionScope&) = delete;
 
  private:
   const bool autocast_;
+  const c10::DeviceType device_;
 };
 
 }  // namespace headstart::worker

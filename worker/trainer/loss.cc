@@ -24,6 +24,11 @@ at::Tensor HeadLoss(const at::Tensor& logits, const Batch& batch,
                     const LossOptions& options) {
   const at::Tensor loss = CrossEntropy(logits, batch.labels, options);
   if (!batch.mixed_labels.defined()) return loss;
+  if (const at::Tensor& weight = batch.mix_weight_tensor; weight.defined()) {
+    return loss * weight.to(loss.scalar_type()) +
+           CrossEntropy(logits, batch.mixed_labels, options) *
+               (1 - weight).to(loss.scalar_type());
+  }
   return loss * batch.mix_weight +
          CrossEntropy(logits, batch.mixed_labels, options) *
              (1 - batch.mix_weight);
@@ -38,7 +43,8 @@ Batch Rows(const Batch& batch, int64_t begin, int64_t end) {
   return {.images = rows(batch.images),
           .labels = rows(batch.labels),
           .mixed_labels = rows(batch.mixed_labels),
-          .mix_weight = batch.mix_weight};
+          .mix_weight = batch.mix_weight,
+          .mix_weight_tensor = batch.mix_weight_tensor};
 }
 
 at::Tensor TrainingLoss(const TrainingOutput& output, const Batch& batch,

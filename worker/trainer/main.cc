@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "worker/trainer/agent_host.h"
+#include "worker/trainer/device_loader.h"
 #include "worker/trainer/file_host.h"
 #include "worker/trainer/runtime.h"
 #include "worker/trainer/train_loop.h"
@@ -46,12 +47,13 @@ struct Options {
 Options ParseFlags(int argc, char** argv);
 
 // Serves assignments until there are no more. Returns the exit code.
-int Serve(Host& host, const Options& options);
+int Serve(Host& host, const Options& options, Device* device);
 
 // Train, with what LibTorch throws turned into a Status: ResourceExhausted when
 // memory ran out, else Internal.
 absl::Status TrainWithoutThrowing(const Assignment& assignment,
-                                  DatasetReader& datasets, Host& host);
+                                  DatasetReader& datasets, Host& host,
+                                  Device* device);
 
 FailureReason ReasonOf(const absl::Status& status);
 
@@ -85,8 +87,7 @@ Options ParseFlags(int argc, char** argv) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--device", options.device,
-                 "Where to train; this build knows cpu")
-      ->check(CLI::IsMember({"cpu"}))
+                 "Where to train: cpu, or cuda:<number of the GPU>")
       ->capture_default_str();
   socket->excludes(assignment);
   try {
@@ -124,18 +125,19 @@ std::function<bool()> HeartbeatTo(Host& host) {
   };
 }
 
-int Serve(Host& host, const Options& options) {
+int Serve(Host& host, const Options& options, Device* device) {
   DatasetReader datasets(options.datasets, {.cache_folder = options.cache,
                                             .threads = options.threads,
                                             .cancelled = HeartbeatTo(host)});
-  absl::Status status = host.Send(Ready{.library = LibraryName(),
-                                        .device = DeviceName(),
-                                        .threads = options.threads});
+  absl::Status status = host.Send(
+      Ready{.library = LibraryName(),
+            .device = device == nullptr ? DeviceName() : device->name(),
+            .threads = options.threads});
   while (status.ok()) {
     absl::StatusOr<std::optional<Assignment>> assignment = host.Next();
     if (assignment.ok() && !assignment->has_value()) return 0;
     status = assignment.ok()
-                 ? TrainWithoutThrowing(**assignment, datasets, host)
+                 ? TrainWithoutThrowing(**assignment, datasets, host, device)
                  : assignment.status();
     ReleaseFreeMemory();
   }
@@ -154,11 +156,15 @@ absl::Status OutOfMemory(absl::string_view text) {
 }
 
 absl::Status TrainWithoutThrowing(const Assignment& assignment,
-                                  DatasetReader& datasets, Host& host) {
+                                  DatasetReader& datasets, Host& host,
+                                  Device* device) {
   try {
-    return Train(assignment, datasets, Clock::Real(), host);
+    return Train(assignment, datasets, Clock::Real(), host, device);
   } catch (const std::bad_alloc& error) {
     return OutOfMemory(error.what());
+  } catch (const c10::OutOfMemoryError& error) {
+    // The device's; the text has the bytes asked for.
+    return OutOfMemory(error.what_without_backtrace());
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     if (absl::StrContains(text, "more than 1 value per channel")) {
@@ -168,9 +174,16 @@ absl::Status TrainWithoutThrowing(const Assignment& assignment,
           "train on. Choose a batch_size that leaves no remainder of 1, or "
           "fewer accumulation_steps.");
     }
+    if (absl::StrContains(text, "does not have a deterministic")) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "training.deterministic: on this device the model needs an operation "
+          "that is not. Set deterministic to false. LibTorch says: ",
+          text));
+    }
     // The CPU allocator has no exception type of its own.
     const bool memory = absl::StrContains(text, "can't allocate memory") ||
-                        absl::StrContains(text, "not enough memory");
+                        absl::StrContains(text, "not enough memory") ||
+                        absl::StrContains(text, "STATUS_ALLOC_FAILED");
     return memory ? OutOfMemory(text) : absl::InternalError(text);
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
@@ -196,15 +209,21 @@ FailureReason ReasonOf(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   const Options options = ParseFlags(argc, argv);
+  const absl::StatusOr<std::unique_ptr<Device>> device =
+      OpenDevice(options.device);
+  if (!device.ok()) {
+    std::cerr << "headstart-trainer: " << device.status().message() << "\n";
+    return absl::IsInvalidArgument(device.status()) ? 2 : 1;
+  }
   SetUpLibTorch(options.threads);
   if (options.socket_fd < 0) {
     FileHost host(options.alone, std::cout);
-    return Serve(host, options);
+    return Serve(host, options, device->get());
   }
   // Ctrl-C on a terminal reaches the whole group; the agent decides.
   std::signal(SIGINT, SIG_IGN);
   AgentHost host{UniqueFd(options.socket_fd)};
-  return Serve(host, options);
+  return Serve(host, options, device->get());
 }
 
 }  // namespace

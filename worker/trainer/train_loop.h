@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "base/clock.h"
+#include "worker/cuda/device.h"
 #include "worker/datasets/registry.h"
 #include "worker/trainer/host.h"
 
@@ -23,7 +24,10 @@ namespace headstart::worker {
 //                       batch.
 //   Unavailable         the host is gone.
 // LibTorch's exceptions pass through.
+//
+// On `device`, or the CPU where it is null. What a GPU makes of the same spec
+// differs in rounding, and it is told of a loss that is not finite later.
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
-                   Clock& clock, Host& host);
+                   Clock& clock, Host& host, Device* device = nullptr);
 
 }  // namespace headstart::worker

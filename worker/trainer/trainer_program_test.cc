@@ -473,7 +473,8 @@ TEST_F(AloneTest, RefusesFlagsThatDoNotGoTogether) {
            {"--assignment", "a.json", "--output", "o", "--source", "x"},
            {"--socket-fd", "3", "--output", "o"},
            {"--socket-fd", "3", "--assignment", "a.json", "--output", "o"},
-           {"--socket-fd", "3", "--device", "cuda:0"},
+           {"--socket-fd", "3", "--device", "gpu"},
+           {"--socket-fd", "3", "--device", "cuda:x"},
            {"--socket-fd", "3", "--threads", "0"}}) {
     std::vector<std::string> command = {"headstart-trainer"};
     command.insert(command.end(), flags.begin(), flags.end());
@@ -483,6 +484,18 @@ TEST_F(AloneTest, RefusesFlagsThatDoNotGoTogether) {
     EXPECT_EQ(result.exit, (ProcessExit{.exit_code = 2}))
         << absl::StrJoin(flags, " ");
   }
+}
+
+// Whether for want of the module, of its libraries, or of a GPU of this number.
+TEST_F(AloneTest, SaysWhichDeviceItDoesNotHave) {
+  const CommandResult result =
+      RunCommand({.command = {"headstart-trainer", "--socket-fd", "3",
+                              "--device", "cuda:63"}})
+          .value();
+
+  EXPECT_EQ(result.exit, (ProcessExit{.exit_code = 1}));
+  EXPECT_THAT(result.stderr_text,
+              HasSubstr("headstart-trainer: --device cuda:63: "));
 }
 
 }  // namespace

@@ -1,0 +1,21 @@
+// One forward pass of a training step, on any device.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/datasets/dataset.h"
+#include "worker/models/model.h"
+#include "worker/trainer/recipe.h"
+
+namespace headstart::worker {
+
+struct ForwardPass {
+  at::Tensor logits;  // Float or double.
+  at::Tensor loss;    // A scalar, of the same type.
+};
+
+// Of the batch, or a part of it whose loss counts by its `share`.
+ForwardPass RunForward(Model& model, const Recipe& recipe, const Batch& part,
+                       double share);
+
+}  // namespace headstart::worker
