@@ -71,6 +71,12 @@ collect() {
     done
 
   mv "$output.new/bin/headstart-trainer" "$output.new/libexec/"
+  # Half a megabyte, where it was built; the rest of CUDA comes with LibTorch.
+  if [[ -e $bin/libheadstart-trainer-cuda.so ]]; then
+    strip -o "$output.new/libexec/libheadstart-trainer-cuda.so" \
+      "$bin/libheadstart-trainer-cuda.so"
+    patchelf --remove-rpath "$output.new/libexec/libheadstart-trainer-cuda.so"
+  fi
   cat > "$output.new/bin/headstart-trainer" << 'END'
 #!/bin/sh
 # Starts the trainer with the LibTorch of HEADSTART_TORCH_DIR.

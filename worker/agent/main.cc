@@ -71,8 +71,8 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--slots", flags.slots,
                  "Room for trainers: the number of one-thread CPU slots, or a "
-                 "list of cpu:<threads>, such as cpu:1,cpu:4, and, for a "
-                 "--trainer that has CUDA, cuda:<GPU>.")
+                 "list of cpu:<threads> and cuda:<GPU>, such as "
+                 "cpu:1,cpu:4,cuda:0.")
       ->capture_default_str();
   app.add_option("--datasets", flags.agent.dataset_folders,
                  "A folder with data sets. May be repeated.");
@@ -123,13 +123,6 @@ absl::Status Run(Flags flags) {
   HS_RETURN_IF_ERROR(
       Annotate(WorkerName::Parse(flags.agent.name).status(), "--name"));
   HS_ASSIGN_OR_RETURN(flags.agent.slots, ParseSlots(flags.slots));
-  for (const SlotSpec& slot : flags.agent.slots) {
-    if (slot.gpu < 0 || flags.agent.trainer_program != OurTrainer()) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--slots: \"", slot.name,
-        "\": this build of the trainer has no CUDA. Use cpu:<threads>, or name "
-        "with --trainer one that has."));
-  }
   if (!absl::ParseDuration(flags.trainer_timeout,
                            &flags.agent.trainer_timeout) ||
       flags.agent.trainer_timeout < absl::Seconds(10)) {
