@@ -1,13 +1,15 @@
-// headstart-train-bench: the trainer's own loop on one of three jobs, with
-// slabs that are given back at once.
+// headstart-train-bench: the trainer's own loop on one of three jobs, or on any
+// TrainingSpec, with slabs that are given back at once.
 //
-// Prints one JSON object: seconds of training of each epoch, and what the
-// epoch's checkpoint took of the loop. bench/train_bench.py runs it in pairs
-// with bench/pytorch_loop.py, which trains the same.
+// Prints one JSON object: of each epoch the seconds of training, what its
+// checkpoint took of the loop, and the test accuracy where it was measured.
+// bench/train_bench.py runs it in pairs with bench/pytorch_loop.py, which
+// trains the same; bench/gpu_bench.py on a GPU.
 #include <cstdint>
 #include <deque>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,8 +21,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "tests/support/training_json.h"
 #include "worker/datasets/registry.h"
+#include "worker/trainer/device_loader.h"
 #include "worker/trainer/host.h"
 #include "worker/trainer/runtime.h"
 #include "worker/trainer/train_loop.h"
@@ -84,12 +88,18 @@ class BenchHost final : public Host {
       train_seconds.push_back(epoch->seconds.train);
       snapshot_ms.push_back(1e3 *
                             (epoch->seconds.snapshot + epoch->seconds.stall));
+      peak_bytes.push_back(epoch->peak_memory_bytes);
+      if (epoch->measurement.test_accuracy.has_value()) {
+        test_accuracy.push_back(*epoch->measurement.test_accuracy);
+      }
     }
     return absl::OkStatus();
   }
 
   std::vector<double> train_seconds;
   std::vector<double> snapshot_ms;
+  std::vector<int64_t> peak_bytes;
+  std::vector<double> test_accuracy;
 
  private:
   std::vector<Slab> slabs_;
@@ -98,7 +108,10 @@ class BenchHost final : public Host {
 
 int Main(int argc, char** argv) {
   std::string job = "lenet";
+  std::string spec;
+  std::string device_name = "cpu";
   std::string datasets = "examples/data";
+  int64_t seed = 42;
   int64_t epochs = 2;
   int64_t threads = 1;
   CLI::App app("The trainer's loop on one job.", "headstart-train-bench");
@@ -108,30 +121,49 @@ int Main(int argc, char** argv) {
   app.add_option("--epochs", epochs, "1 or more")->check(CLI::PositiveNumber);
   app.add_option("--threads", threads, "Threads for each operator")
       ->check(CLI::PositiveNumber);
+  app.add_option("--spec", spec,
+                 "In place of a job: a file with a whole TrainingSpec in JSON");
+  app.add_option("--device", device_name, "cpu, or cuda:<number>");
+  app.add_option("--seed", seed, "The run's");
   app.add_option("--datasets", datasets, "Folder that has mnist/");
   CLI11_PARSE(app, argc, argv);
 
+  const absl::StatusOr<std::unique_ptr<Device>> device =
+      OpenDevice(device_name);
+  HS_CHECK_OK(device.status());
   SetUpLibTorch(threads);
-  nlohmann::json training = nlohmann::json::parse(kJobs.at(job));
-  training["epochs"] = epochs;
-  training["schedule"]["constant"] = nlohmann::json::object();
-  training["evaluate"] = "TEST_NEVER";
-  const Assignment assignment = {
-      .assign = {.run = "studies/1/trials/1",
-                 .attempt = 1,
-                 .training_json = CompleteTraining(training).dump(),
-                 .seed = 42,
-                 .from_epoch = 0,
-                 .until_epoch = epochs},
-      .source_memory = {}};
+  nlohmann::json training;
+  if (spec.empty()) {
+    training = nlohmann::json::parse(kJobs.at(job));
+    training["epochs"] = epochs;
+    training["schedule"]["constant"] = nlohmann::json::object();
+    training["evaluate"] = "TEST_NEVER";
+    training = CompleteTraining(training);
+  } else {
+    job = spec;
+    training = nlohmann::json::parse(ReadFile(spec).value());
+    epochs = training.at("epochs");
+  }
+  const Assignment assignment = {.assign = {.run = "studies/1/trials/1",
+                                            .attempt = 1,
+                                            .training_json = training.dump(),
+                                            .seed = seed,
+                                            .from_epoch = 0,
+                                            .until_epoch = epochs},
+                                 .source_memory = {}};
   DatasetReader reader({datasets});
   BenchHost host;
-  HS_CHECK_OK(Train(assignment, reader, Clock::Real(), host));
+  HS_CHECK_OK(Train(assignment, reader, Clock::Real(), host, device->get()));
   std::cout << nlohmann::json{{"tool", "headstart"},
                               {"job", job},
                               {"threads", threads},
+                              {"device", *device == nullptr
+                                             ? DeviceName()
+                                             : (*device)->name()},
                               {"train_s", host.train_seconds},
-                              {"snapshot_ms", host.snapshot_ms}}
+                              {"snapshot_ms", host.snapshot_ms},
+                              {"peak_bytes", host.peak_bytes},
+                              {"test_accuracy", host.test_accuracy}}
             << std::endl;
   return 0;
 }
