@@ -68,7 +68,7 @@ function(headstart_program name)
   # also serves the libraries that those need in turn.
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
-    BUILD_RPATH "\$ORIGIN/../lib")
+    BUILD_RPATH "\$ORIGIN/../lib" INSTALL_RPATH "\$ORIGIN/../lib")
   target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
 endfunction()
 

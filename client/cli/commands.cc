@@ -30,7 +30,7 @@ enum Use : uint32_t {
   kReason = 1 << 7,
   kFrom = 1 << 8,  // --from, --epochs, --seeds
   kDatasets = 1 << 9,
-  kCluster = 1 << 10,  // --slots, --metrics-ports
+  kCluster = 1 << 10,  // --slots, --plugins, --metrics-ports
   kListen = 1 << 11,
   kNew = 1 << 12,
   kDeadShare = 1 << 13,
@@ -255,6 +255,9 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
                    "list such as cpu:4,cpu:4 (threads each). The trainer of "
                    "this build takes only cpu. Default: one slot per core, at "
                    "most 8");
+    app.add_option("--plugins", flags.plugins,
+                   "Folder with plug-ins (*.so), which add models and data "
+                   "sets of your own; read when the servers start");
     app.add_option("--metrics-ports", flags.metrics_ports,
                    "First of three ports of 127.0.0.1 that serve /metrics: "
                    "scheduler, storage, worker; or auto for free ones. "

@@ -185,6 +185,7 @@ std::string CommandToGoOn(const Flags& flags) {
   };
   add("--slots", flags.slots);
   for (const std::string& folder : flags.datasets) add("--datasets", folder);
+  add("--plugins", flags.plugins);
   add("--metrics-ports", flags.metrics_ports);
   if (flags.quiet) absl::StrAppend(&command, " --quiet");
   return command;

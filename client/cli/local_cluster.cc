@@ -162,6 +162,10 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
   for (const std::string& folder : options.datasets) {
     worker.command.insert(worker.command.end(), {"--datasets", folder});
   }
+  if (!options.plugins.empty()) {
+    worker.command.insert(worker.command.end(),
+                          {"--plugins", options.plugins});
+  }
 
   for (const ChildProgram* const program : {&storage, &scheduler, &worker}) {
     if (access(program->command[0].c_str(), X_OK) != 0) {

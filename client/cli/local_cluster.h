@@ -25,6 +25,8 @@ struct LocalClusterOptions {
   std::string listen;
   // Folders with data sets, absolute.
   std::vector<std::string> datasets;
+  // Folder with plug-ins; empty: none.
+  std::string plugins;
   // The first of three ports for metrics, or nullopt for free ones.
   std::optional<int> metrics_port;
   // Where the programs lie.

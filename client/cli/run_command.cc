@@ -24,6 +24,7 @@ absl::StatusOr<LocalClusterOptions> OptionsOf(const Flags& flags) {
   HS_ASSIGN_OR_RETURN(options.metrics_port,
                       MetricsPortOf(flags.metrics_ports, std::nullopt));
   options.datasets = DatasetFolders(flags.datasets);
+  options.plugins = flags.plugins;
   return options;
 }
 

@@ -38,6 +38,7 @@ struct Flags {
   double dead_share_min = 0;
   std::vector<std::string> datasets;
   std::string slots;
+  std::string plugins;
   std::string listen;
   std::string metrics_ports;
   bool start_anew = false;

@@ -28,6 +28,7 @@ absl::StatusOr<LocalClusterOptions> OptionsOf(const Flags& flags) {
   HS_ASSIGN_OR_RETURN(options.metrics_port,
                       MetricsPortOf(flags.metrics_ports, kMetricsPort));
   options.datasets = DatasetFolders(flags.datasets);
+  options.plugins = flags.plugins;
   return options;
 }
 

@@ -42,7 +42,7 @@ std::vector<Event> AssignWork(const State& state) {
   if (state.work.empty()) return {};
   for (const auto& [worker, slot] : state.fleet.free_slots()) {
     const std::optional<Owner> owner =
-        state.work.Next(state.fleet.Find(worker)->datasets);
+        state.work.Next(state.fleet.Find(worker)->offers);
     if (!owner.has_value()) continue;
 
     Study::Work work;

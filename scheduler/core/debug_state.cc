@@ -63,6 +63,10 @@ std::string Scheduler::DebugState() const {
     for (const std::string& dataset : worker.datasets) {
       absl::StrAppend(&text, "dataset ", dataset, "\n");
     }
+    for (const auto& plugin : worker.plugins) Add(text, "plugin", plugin);
+    for (const auto& refused : worker.refused_plugins) {
+      Add(text, "refused", refused);
+    }
     for (const auto& [slot, run] : worker.busy) {
       absl::StrAppend(&text, "busy ", slot, " ", run.ToString(), "\n");
     }

@@ -1,6 +1,9 @@
 #include "scheduler/core/fleet.h"
 
+#include "absl/algorithm/container.h"
+
 #include "base/check.h"
+#include "scheduler/search/plugin_spec.h"
 
 namespace headstart::scheduler {
 
@@ -8,6 +11,11 @@ v1::Worker::State Worker::state() const {
   if (gone) return v1::Worker::GONE;
   if (releasing()) return v1::Worker::DRAINING;
   return cordoned ? v1::Worker::CORDONED : v1::Worker::READY;
+}
+
+bool Worker::Offers(const std::vector<std::string>& needs) const {
+  return absl::c_all_of(
+      needs, [this](const std::string& need) { return offers.contains(need); });
 }
 
 void Fleet::Apply(const internal::v1::WorkerSeen& event, int64_t version) {
@@ -20,6 +28,14 @@ void Fleet::Apply(const internal::v1::WorkerSeen& event, int64_t version) {
   }
   worker.slots.assign(event.slots().begin(), event.slots().end());
   worker.datasets.assign(event.datasets().begin(), event.datasets().end());
+  worker.plugins.assign(event.plugins().begin(), event.plugins().end());
+  worker.refused_plugins.assign(event.refused_plugins().begin(),
+                                event.refused_plugins().end());
+  worker.offers.clear();
+  worker.offers.insert(worker.datasets.begin(), worker.datasets.end());
+  for (const v1::PluginDescription& plugin : worker.plugins) {
+    worker.offers.insert(PluginNeed(plugin));
+  }
   Refresh(worker, version);
 }
 

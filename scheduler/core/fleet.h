@@ -22,6 +22,10 @@ struct Worker {
   int64_t incarnation = 0;
   std::vector<v1::Slot> slots;
   std::vector<std::string> datasets;
+  std::vector<v1::PluginDescription> plugins;
+  std::vector<v1::RefusedPlugin> refused_plugins;
+  // Data sets and plug-ins as NeedsOf names them.
+  absl::btree_set<std::string> offers;
   bool cordoned = false;
   bool draining = false;
   bool gone = false;
@@ -33,6 +37,8 @@ struct Worker {
   int64_t version = 0;
 
   v1::Worker::State state() const;
+  // Whether it has all of `needs`.
+  bool Offers(const std::vector<std::string>& needs) const;
   // What it holds is to be handed back after its epoch.
   bool releasing() const { return draining || leaving; }
 };

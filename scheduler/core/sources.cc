@@ -7,6 +7,7 @@
 #include "google/protobuf/struct.pb.h"
 
 #include "base/status_macros.h"
+#include "scheduler/core/plugins.h"
 #include "scheduler/search/field_rules.h"
 #include "scheduler/search/spec_defaults.h"
 #include "scheduler/search/spec_facts.h"
@@ -190,7 +191,8 @@ absl::Status CheckTraining(const v1::Training& training,
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
+absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
+                                             const v1::TrainingSpec* source,
                                              const v1::Training& training,
                                              absl::string_view prefix) {
   v1::TrainingSpec spec;
@@ -205,7 +207,9 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
   }
   Override(training.training(), spec);
   if (training.epochs() > 0) spec.set_epochs(training.epochs());
-  HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, Below(prefix, "training")));
+  const std::string path = Below(prefix, "training");
+  HS_RETURN_IF_ERROR(ResolvePlugins(state, source, path, spec));
+  HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, path));
   if (source != nullptr &&
       (spec.precision() == v1::FP64) != (source->precision() == v1::FP64)) {
     return Wrong(prefix, "training.precision",
@@ -257,7 +261,7 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
       name = WinnerName{study->study, winner.epoch()}.ToString();
     }
   } else {
-    HS_ASSIGN_OR_RETURN(spec, InheritSpec(nullptr, training, prefix));
+    HS_ASSIGN_OR_RETURN(spec, InheritSpec(state, nullptr, training, prefix));
     name = spec.initializer().checkpoint().checkpoint();
   }
   resolved.set_state(v1::Training::RUNNING);
@@ -273,7 +277,8 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
     if (training.has_from()) {
       const v1::TrainingSpec inherited =
           state.FindRun(source->run)->ParseTraining();
-      HS_ASSIGN_OR_RETURN(spec, InheritSpec(&inherited, training, prefix));
+      HS_ASSIGN_OR_RETURN(spec,
+                          InheritSpec(state, &inherited, training, prefix));
     }
     resolved.set_source_checkpoint(source->ToString());
     spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(

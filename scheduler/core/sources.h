@@ -38,7 +38,8 @@ std::vector<CheckpointName> SourcesOf(const v1::Training& training);
 // replaced, or `training`'s own spec when there is no source. Complete and
 // checked but for the initializer, which the caller sets when there is a
 // source.
-absl::StatusOr<v1::TrainingSpec> InheritSpec(const v1::TrainingSpec* source,
+absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
+                                             const v1::TrainingSpec* source,
                                              const v1::Training& training,
                                              absl::string_view prefix);
 

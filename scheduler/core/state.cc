@@ -92,7 +92,7 @@ void Refresh(State& state, const Owner& owner, bool references_changed) {
       state.unsettled.insert(owner);
     }
     if (study_or_training.HasWork()) {
-      state.work.Set(owner, study_or_training.dataset(),
+      state.work.Set(owner, study_or_training.needs(),
                      static_cast<int64_t>(study_or_training.live().size()));
     } else {
       state.work.Remove(owner);

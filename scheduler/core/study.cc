@@ -9,9 +9,9 @@
 
 #include "base/check.h"
 #include "base/random_stream.h"
+#include "scheduler/search/plugin_spec.h"
 #include "scheduler/search/registry.h"
 #include "scheduler/search/spec_defaults.h"
-#include "scheduler/search/spec_facts.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -47,7 +47,7 @@ std::string MetricName(const v1::Objective& objective) {
 Study::Study(const internal::v1::StudyCreated& event, const Timestamp& time)
     : number_(event.study()),
       spec_(event.spec()),
-      dataset_(DatasetName(spec_.training())),
+      needs_(NeedsOf(spec_.training())),
       space_(SpaceOf(spec_)),
       search_(SearchOf(spec_, space_)),
       create_time_(time) {}

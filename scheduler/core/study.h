@@ -123,7 +123,8 @@ class Study {
   int64_t winner() const { return winner_; }
   int64_t recorded_epochs() const { return recorded_epochs_; }
   const std::vector<int64_t>& trainings() const { return trainings_; }
-  const std::string& dataset() const { return dataset_; }
+  // What a worker must offer to run it.
+  const std::vector<std::string>& needs() const { return needs_; }
 
   int64_t trial_count() const { return static_cast<int64_t>(trials_.size()); }
   const Trial& trial(int64_t number) const { return trials_[number - 1]; }
@@ -163,7 +164,7 @@ class Study {
 
   const int64_t number_;
   const v1::Study spec_;
-  const std::string dataset_;
+  const std::vector<std::string> needs_;
   const Space space_;
   const std::unique_ptr<SearchMethod> search_;
   const Timestamp create_time_;

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "scheduler/core/plugins.h"
 #include "scheduler/core/sources.h"
 #include "scheduler/search/registry.h"
 #include "scheduler/search/space.h"
@@ -41,8 +42,8 @@ absl::Status CheckObjective(const v1::Study& study) {
       ValidationExamples(study.training()) == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "objective.metric: ", v1::Objective::Metric_Name(objective.metric()),
-        " needs a validation split. Set training.dataset.",
-        DatasetName(study.training()),
+        " needs a validation split. Set training.",
+        DatasetPath(study.training().dataset()),
         ".validation_examples above 0, such as 5000."));
   }
   return absl::OkStatus();
@@ -55,7 +56,7 @@ absl::Status CheckCount(absl::string_view field, int64_t value, int64_t min) {
 }
 
 // What can be said of the trainings that follow before there is a winner.
-absl::Status CheckThen(const v1::Study& study) {
+absl::Status CheckThen(const State& state, const v1::Study& study) {
   if (study.then_size() > 20) {
     return absl::InvalidArgumentError(absl::StrCat(
         "then: there must be at most 20, got ", study.then_size(), "."));
@@ -79,9 +80,10 @@ absl::Status CheckThen(const v1::Study& study) {
     }
     // A checkpoint's own spec is known when it is resolved.
     if (!training.from().has_checkpoint()) {
-      HS_RETURN_IF_ERROR(
-          InheritSpec(winner ? &study.training() : nullptr, training, path)
-              .status());
+      HS_RETURN_IF_ERROR(InheritSpec(state,
+                                     winner ? &study.training() : nullptr,
+                                     training, path)
+                             .status());
     }
   }
   return absl::OkStatus();
@@ -98,8 +100,11 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
                      study.display_name().size(), "."));
   }
   complete.set_display_name(study.display_name());
+  v1::TrainingSpec training = study.training();
+  HS_RETURN_IF_ERROR(
+      ResolvePlugins(state, /*source=*/nullptr, "training", training));
   HS_ASSIGN_OR_RETURN(*complete.mutable_training(),
-                      CompleteSpec(study.training(), "training"));
+                      CompleteSpec(training, "training"));
   const bool searches_stop =
       absl::c_any_of(study.search().parameters(), [](const auto& parameter) {
         return parameter.path() == "early_stop" ||
@@ -166,7 +171,7 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
     *kept.mutable_seeds() = training.seeds();
     *kept.mutable_keep_epochs() = training.keep_epochs();
   }
-  HS_RETURN_IF_ERROR(CheckThen(complete));
+  HS_RETURN_IF_ERROR(CheckThen(state, complete));
   HS_RETURN_IF_ERROR(ResolveInitializers(state, complete));
   return complete;
 }

@@ -13,7 +13,7 @@
 #include "scheduler/core/sources.h"
 #include "scheduler/core/study_spec.h"
 #include "scheduler/core/view.h"
-#include "scheduler/search/spec_facts.h"
+#include "scheduler/search/plugin_spec.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -35,7 +35,7 @@ std::string NowText(const State& state, const Study& study,
       }
       return absl::StrCat("It waits for a slot, to train to epoch ",
                           run.until_epoch, ": ",
-                          WhyWaiting(state, study.dataset()));
+                          WhyWaiting(state, study.needs()));
     case v1::Trial::TRAINING: {
       const v1::Attempt& attempt = run.attempts.back();
       const std::string waits = WhatItWaitsFor(state, run);
@@ -77,7 +77,7 @@ v1::Study ViewStudy(const State& state, const Study& study) {
   view.set_state_message(study.message());
   if (study.state() == v1::Study::RUNNING && study.live().empty() &&
       study.HasWork()) {
-    view.set_state_message(WhyWaiting(state, study.dataset()));
+    view.set_state_message(WhyWaiting(state, study.needs()));
   } else if (std::string waits =
                  WhatAttemptsWaitFor(state, RunKind::kTrial, study.number());
              !waits.empty()) {
@@ -178,10 +178,10 @@ absl::StatusOr<v1::CreateStudyResponse> Scheduler::PlanStudy(
     const v1::Study& study) const {
   v1::CreateStudyResponse response;
   HS_ASSIGN_OR_RETURN(*response.mutable_study(), CompleteStudy(*state_, study));
-  const std::string dataset = DatasetName(response.study().training());
+  const std::vector<std::string> needs = NeedsOf(response.study().training());
   int64_t slots = 0;
   for (const auto& [name, worker] : state_->fleet.workers()) {
-    if (!worker.gone && absl::c_linear_search(worker.datasets, dataset)) {
+    if (!worker.gone && worker.Offers(needs)) {
       slots += static_cast<int64_t>(worker.slots.size());
     }
   }

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "scheduler/core/study_spec.h"
-#include "scheduler/search/spec_facts.h"
+#include "scheduler/search/plugin_spec.h"
 
 namespace headstart::scheduler {
 
@@ -16,7 +16,7 @@ Training::Training(const internal::v1::TrainingCreated& event,
                    const Timestamp& time)
     : number_(event.training()),
       spec_(event.spec()),
-      dataset_(DatasetName(spec_.resolved_training())),
+      needs_(NeedsOf(spec_.resolved_training())),
       policy_(DefaultFailurePolicy()),
       create_time_(time) {
   for (const int64_t seed : spec_.seeds()) {

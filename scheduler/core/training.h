@@ -81,7 +81,8 @@ class Training {
   }
   const Timestamp& create_time() const { return create_time_; }
   const Timestamp& end_time() const { return end_time_; }
-  const std::string& dataset() const { return dataset_; }
+  // What a worker must offer to run it.
+  const std::vector<std::string>& needs() const { return needs_; }
 
   const std::vector<TrainingRun>& runs() const { return runs_; }
   const TrainingRun& run(int64_t number) const { return runs_[number - 1]; }
@@ -103,7 +104,7 @@ class Training {
 
   const int64_t number_;
   const v1::Training spec_;
-  const std::string dataset_;
+  const std::vector<std::string> needs_;
   const v1::FailurePolicy policy_;
   const Timestamp create_time_;
 

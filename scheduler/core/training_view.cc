@@ -24,7 +24,7 @@ v1::Training ViewTraining(const State& state, const Training& training,
     view.set_state_message(absl::StrCat(
         "storage is asked to keep ", training.spec().source_checkpoint(), "."));
   } else if (training.HasWork() && training.live().empty()) {
-    view.set_state_message(WhyWaiting(state, training.dataset()));
+    view.set_state_message(WhyWaiting(state, training.needs()));
   } else if (std::string waits = WhatAttemptsWaitFor(
                  state, RunKind::kTrainingRun, training.number());
              !waits.empty()) {

@@ -8,9 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "scheduler/core/plugins.h"
+#include "scheduler/search/plugin_spec.h"
+
 namespace headstart::scheduler {
 
-std::string WhyWaiting(const State& state, const std::string& dataset) {
+std::string WhyWaiting(const State& state,
+                       const std::vector<std::string>& needs) {
   constexpr size_t kNamed = 5;
   std::vector<std::string> offers;  // What ready workers have instead.
   int64_t ready = 0;
@@ -27,13 +31,10 @@ std::string WhyWaiting(const State& state, const std::string& dataset) {
       continue;
     }
     ++ready;
-    if (absl::c_linear_search(worker.datasets, dataset)) {
+    if (worker.Offers(needs)) {
       slots += static_cast<int64_t>(worker.slots.size());
     } else if (offers.size() < kNamed) {
-      offers.push_back(absl::StrCat(
-          name, " offers ",
-          worker.datasets.empty() ? "none"
-                                  : absl::StrJoin(worker.datasets, ", ")));
+      offers.push_back(absl::StrCat(name, " offers ", OffersText(worker)));
     }
   }
   if (ready == 0 && !held_back.empty()) {
@@ -45,13 +46,20 @@ std::string WhyWaiting(const State& state, const std::string& dataset) {
     return "no worker is ready. Start one with headstart up, or "
            "headstart-worker.";
   }
-  if (slots == 0) {
-    return absl::StrCat("no worker has the dataset ", dataset, "; ",
-                        absl::StrJoin(offers, "; "),
-                        ". Run headstart datasets list where a worker is.");
+  const std::string wanted = absl::StrJoin(
+      needs, " and the ",
+      [](std::string* out, const auto& need) { out->append(NeedText(need)); });
+  if (slots > 0) {
+    return absl::StrCat("all ", slots, " slots of workers with the ", wanted,
+                        " are busy.");
   }
-  return absl::StrCat("all ", slots, " slots of workers with the dataset ",
-                      dataset, " are busy.");
+  const bool plugin = absl::c_any_of(needs, IsPluginNeed);
+  return absl::StrCat("no worker has the ", wanted,
+                      plugin ? ", with the options that were checked" : "",
+                      "; ", absl::StrJoin(offers, "; "),
+                      plugin
+                          ? ". Give one the plug-in with --plugins."
+                          : ". Run headstart datasets list where a worker is.");
 }
 
 std::string WhatAttemptsWaitFor(const State& state, RunKind kind,

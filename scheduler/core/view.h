@@ -24,9 +24,10 @@ v1::Trial ViewTrial(const Study& study, const Trial& trial, Detail detail);
 v1::Training ViewTraining(const State& state, const Training& training,
                           Detail detail);
 
-// Why nothing of an owner trains although it has work for `dataset`, in one
-// sentence.
-std::string WhyWaiting(const State& state, const std::string& dataset);
+// Why nothing of an owner trains although it has work for workers that offer
+// `needs`, in one sentence.
+std::string WhyWaiting(const State& state,
+                       const std::vector<std::string>& needs);
 
 // What live attempts of an owner's runs wait for, as their workers say: the
 // first, and how many more do. Empty when none does.

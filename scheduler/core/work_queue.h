@@ -14,19 +14,21 @@
 
 namespace headstart::scheduler {
 
-// Owners with work, by the data set that a worker needs for it. Among those
+// Owners with work, by what a worker must offer for it. Among those
 // that a slot could serve, the one with the fewest live attempts is next; then
 // trainings before studies; then the older.
 class WorkQueue {
  public:
-  // `owner` has work for workers with `dataset`, and holds `live` slots.
-  void Set(const Owner& owner, const std::string& dataset, int64_t live);
+  // `owner` has work for workers that offer all of `needs`, and holds `live`
+  // slots.
+  void Set(const Owner& owner, const std::vector<std::string>& needs,
+           int64_t live);
   void Remove(const Owner& owner);
 
   bool empty() const { return places_.empty(); }
   bool Contains(const Owner& owner) const { return places_.contains(owner); }
-  // The owner that a slot with these data sets should serve.
-  std::optional<Owner> Next(const std::vector<std::string>& datasets) const;
+  // The owner that a slot of a worker with these offers should serve.
+  std::optional<Owner> Next(const absl::btree_set<std::string>& offers) const;
 
  private:
   struct Key {
@@ -35,11 +37,12 @@ class WorkQueue {
     auto operator<=>(const Key&) const = default;
   };
   struct Place {
-    std::string dataset;
+    std::vector<std::string> needs;
     int64_t live = 0;
   };
 
-  absl::btree_map<std::string, absl::btree_set<Key>> by_dataset_;
+  // Few: one entry per set of needs, not per owner.
+  absl::btree_map<std::vector<std::string>, absl::btree_set<Key>> by_needs_;
   absl::btree_map<Owner, Place> places_;
 };
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -12,11 +13,57 @@
 #include "base/status_macros.h"
 #include "scheduler/core/decide.h"
 #include "scheduler/core/effective.h"
+#include "scheduler/search/plugin_spec.h"
 
 namespace headstart::scheduler {
 namespace {
 
 constexpr int64_t kProtocolVersion = 1;
+
+// Whatever bytes an agent sends are kept, but not as many as it likes.
+absl::Status CheckPluginsOf(const v1::SynchronizeRequest& request) {
+  constexpr int kPluginsMax = 100;
+  constexpr size_t kFileBytesMax = 255;
+  constexpr size_t kMessageBytesMax = 2'000;
+  if (request.plugins_size() > kPluginsMax ||
+      request.refused_plugins_size() > kPluginsMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plugins: there may be ", kPluginsMax,
+        " and as many that are refused, "
+        "got ",
+        request.plugins_size(), " and ", request.refused_plugins_size(), "."));
+  }
+  absl::btree_set<std::string> seen;
+  for (const v1::PluginDescription& plugin : request.plugins()) {
+    const std::string text =
+        PluginText(plugin.kind(), plugin.name(), plugin.version());
+    if (!IsPluginName(plugin.name()) || !IsPluginName(plugin.version()) ||
+        (plugin.kind() != v1::PluginDescription::MODEL &&
+         plugin.kind() != v1::PluginDescription::DATASET) ||
+        plugin.file().size() > kFileBytesMax ||
+        plugin.options_schema_json().size() > kOptionSchemaBytesMax) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "plugins: ", text.substr(0, 200),
+          ": needs a kind, a name and a version of 1 to 64 letters, digits, "
+          "'-', '_' and '.', an option schema of at most ",
+          kOptionSchemaBytesMax, " bytes, and a file's name of at most ",
+          kFileBytesMax, "."));
+    }
+    if (!seen.insert(text).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plugins: ", text, " stands twice."));
+    }
+  }
+  for (const v1::RefusedPlugin& refused : request.refused_plugins()) {
+    if (refused.file().size() > kFileBytesMax ||
+        refused.message().size() > kMessageBytesMax) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "refused_plugins: a file's name may have ", kFileBytesMax,
+          " bytes and a message ", kMessageBytesMax, "."));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::Status CheckMessage(const v1::SynchronizeRequest& request) {
   if (request.protocol_version() != kProtocolVersion) {
@@ -40,7 +87,15 @@ absl::Status CheckMessage(const v1::SynchronizeRequest& request) {
                        slot.name(), "\" twice or empty."));
     }
   }
-  return absl::OkStatus();
+  return CheckPluginsOf(request);
+}
+
+template <typename Message>
+bool SameMessages(const google::protobuf::RepeatedPtrField<Message>& told,
+                  const std::vector<Message>& known) {
+  return absl::c_equal(told, known, [](const Message& a, const Message& b) {
+    return a.SerializeAsString() == b.SerializeAsString();
+  });
 }
 
 bool DescribesWorker(const v1::SynchronizeRequest& request,
@@ -50,16 +105,12 @@ bool DescribesWorker(const v1::SynchronizeRequest& request,
       request.datasets_size() != static_cast<int>(worker.datasets.size())) {
     return false;
   }
-  for (int i = 0; i < request.slots_size(); ++i) {
-    if (request.slots(i).SerializeAsString() !=
-        worker.slots[i].SerializeAsString()) {
-      return false;
-    }
-  }
   for (int i = 0; i < request.datasets_size(); ++i) {
     if (request.datasets(i) != worker.datasets[i]) return false;
   }
-  return true;
+  return SameMessages(request.slots(), worker.slots) &&
+         SameMessages(request.plugins(), worker.plugins) &&
+         SameMessages(request.refused_plugins(), worker.refused_plugins);
 }
 
 // The worker's record as it is, to be changed by the caller.
@@ -301,6 +352,8 @@ absl::StatusOr<Outcome> Decide(const State& state, const Synchronize& command) {
     seen.set_incarnation(request.incarnation());
     *seen.mutable_slots() = request.slots();
     *seen.mutable_datasets() = request.datasets();
+    *seen.mutable_plugins() = request.plugins();
+    *seen.mutable_refused_plugins() = request.refused_plugins();
   }
   const bool same =
       worker != nullptr && worker->incarnation == request.incarnation();

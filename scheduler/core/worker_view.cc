@@ -20,6 +20,9 @@ v1::Worker ViewWorker(const Worker& worker) {
   for (const auto& [slot, run] : worker.busy) view.add_runs(run.ToString());
   view.mutable_datasets()->Assign(worker.datasets.begin(),
                                   worker.datasets.end());
+  view.mutable_plugins()->Assign(worker.plugins.begin(), worker.plugins.end());
+  view.mutable_refused_plugins()->Assign(worker.refused_plugins.begin(),
+                                         worker.refused_plugins.end());
   return view;
 }
 

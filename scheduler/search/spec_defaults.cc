@@ -11,6 +11,7 @@
 #include "base/names.h"
 #include "base/status_macros.h"
 #include "scheduler/search/field_rules.h"
+#include "scheduler/search/plugin_spec.h"
 #include "scheduler/search/spec_facts.h"
 
 namespace headstart::scheduler {
@@ -77,7 +78,8 @@ absl::Status CheckJpegFields(const v1::Dataset& dataset,
 
 absl::Status CheckMultiple(const std::string& path, absl::string_view field,
                            int64_t value, int64_t classes) {
-  if (value % classes == 0) return absl::OkStatus();
+  // A plug-in's classes are for the worker to know.
+  if (classes == 0 || value % classes == 0) return absl::OkStatus();
   return Wrong(path, field,
                absl::StrCat("must be a multiple of ", classes,
                             ", the number of classes, got ", value, "."));
@@ -99,13 +101,15 @@ absl::Status CheckImages(const v1::Dataset& dataset,
   const v1::Normalization& normalization = images.normalization();
   const int means = normalization.mean_size();
   if (means != normalization.standard_deviation_size() ||
-      (means != 0 && means != facts.channels)) {
-    return Wrong(path, "normalization",
-                 absl::StrCat("needs ", facts.channels,
-                              " numbers, one per channel, in mean and in "
-                              "standard_deviation, or none in either, got ",
-                              means, " and ",
-                              normalization.standard_deviation_size(), "."));
+      (means != 0 && facts.channels != 0 && means != facts.channels)) {
+    return Wrong(
+        path, "normalization",
+        absl::StrCat(
+            "needs ",
+            facts.channels == 0 ? "" : absl::StrCat(facts.channels, " "),
+            "numbers, one per channel, in mean and in standard_deviation, or "
+            "none in either, got ",
+            means, " and ", normalization.standard_deviation_size(), "."));
   }
   if (images.chunk() > images.chunks()) {
     return Wrong(path, "chunk",
@@ -118,10 +122,7 @@ absl::Status CheckImages(const v1::Dataset& dataset,
 absl::Status CheckDataset(const v1::TrainingSpec& spec,
                           absl::string_view prefix) {
   const v1::Dataset& dataset = spec.dataset();
-  const std::string path =
-      Below(prefix, absl::StrCat("dataset.", dataset.has_image_folder()
-                                                 ? "image_folder"
-                                                 : DatasetName(spec)));
+  const std::string path = Below(prefix, DatasetPath(dataset));
   const v1::ImageDataset* images = FindImageDataset(dataset);
   if (images != nullptr) {
     HS_RETURN_IF_ERROR(CheckImages(dataset, *images, path));
@@ -180,6 +181,7 @@ int64_t LeastSide(const v1::Model& model) {
 absl::Status CheckModel(const v1::TrainingSpec& spec,
                         absl::string_view prefix) {
   const DatasetFacts facts = FactsOf(spec.dataset());
+  if (facts.image_size == 0) return absl::OkStatus();  // The worker will know.
   const v1::Model& model = spec.model();
   const auto misfit = [&](absl::string_view needs, absl::string_view advice) {
     return Wrong(
@@ -226,7 +228,7 @@ absl::Status CheckAugmentation(const v1::TrainingSpec& spec,
   const int64_t side = FactsOf(spec.dataset()).image_size;
   const auto at_most = [&](absl::string_view field, int64_t value,
                            int64_t most) {
-    if (value <= most) return absl::OkStatus();
+    if (side == 0 || value <= most) return absl::OkStatus();
     return Wrong(prefix, absl::StrCat("augmentation.", field),
                  absl::StrCat("must be at most ", most, " for images of ", side,
                               "x", side, ", got ", value, "."));
@@ -279,6 +281,7 @@ absl::StatusOr<v1::TrainingSpec> CompleteSpec(const v1::TrainingSpec& spec,
 
 void FillSpecDefaults(v1::TrainingSpec& spec) {
   FillDefaults(spec);
+  FillPluginDefaults(spec);
   v1::Dataset& dataset = *spec.mutable_dataset();
   if (dataset.has_tiny_imagenet()) {
     FillOfficialShape(*dataset.mutable_tiny_imagenet(), 200, 64);
@@ -303,6 +306,7 @@ void ForgetDerivedPeriod(const v1::TrainingSpec& base, v1::TrainingSpec& spec) {
 absl::Status CheckFields(const v1::TrainingSpec& spec,
                          absl::string_view prefix) {
   HS_RETURN_IF_ERROR(CheckFieldRules(spec, prefix));
+  HS_RETURN_IF_ERROR(CheckPlugins(spec, prefix));
   return CheckInitializer(spec.initializer(), prefix);
 }
 
@@ -325,7 +329,7 @@ absl::Status CheckRules(const v1::TrainingSpec& spec,
   }
   if (ValidationExamples(spec) > 0) return absl::OkStatus();
   const std::string without =
-      absl::StrCat("dataset.", DatasetName(spec), ".validation_examples is 0");
+      absl::StrCat(DatasetPath(spec.dataset()), ".validation_examples is 0");
   if (spec.has_early_stop()) {
     return Wrong(prefix, "early_stop",
                  absl::StrCat("needs a validation split, and ", without, "."));

@@ -253,6 +253,7 @@ TEST(SpecDefaultsTest, LeavesOutWhatIsNotDone) {
 TEST(SpecFactsTest, KnowsTheSizeOfEveryModel) {
   const google::protobuf::Descriptor& kinds = *v1::Model::descriptor();
   for (int i = 0; i < kinds.field_count(); ++i) {
+    if (kinds.field(i)->name() == "plugin") continue;
     v1::TrainingSpec spec = SpecOf("");
     spec.mutable_model()->GetReflection()->MutableMessage(spec.mutable_model(),
                                                           kinds.field(i));

@@ -13,6 +13,11 @@ const google::protobuf::FieldDescriptor* KindOf(
       message, message.GetDescriptor()->oneof_decl(0));
 }
 
+template <typename Plugin>
+std::string PluginName(const Plugin& plugin) {
+  return absl::StrCat("plugin/", plugin.name(), "/", plugin.version());
+}
+
 std::string KindName(const google::protobuf::Message& message) {
   const google::protobuf::FieldDescriptor* field = KindOf(message);
   return field == nullptr ? "" : field->name();
@@ -62,15 +67,23 @@ constexpr ModelSize kModelSizes[] = {
 std::string DatasetName(const v1::TrainingSpec& training) {
   const v1::Dataset& dataset = training.dataset();
   const std::string kind = KindName(dataset);
+  if (dataset.has_plugin()) return PluginName(dataset.plugin());
   if (!dataset.has_image_folder()) return kind;
   return absl::StrCat(kind, "/", dataset.image_folder().folder());
 }
 
 std::string ModelName(const v1::TrainingSpec& training) {
-  return KindName(training.model());
+  const v1::Model& model = training.model();
+  return model.has_plugin() ? PluginName(model.plugin()) : KindName(model);
+}
+
+std::string DatasetPath(const v1::Dataset& dataset) {
+  return absl::StrCat(
+      "dataset.", dataset.has_plugin() ? "plugin.images" : KindName(dataset));
 }
 
 v1::ImageDataset* FindImageDataset(v1::Dataset& dataset) {
+  if (dataset.has_plugin()) return dataset.mutable_plugin()->mutable_images();
   const auto* kind = KindOf(dataset);
   if (kind == nullptr ||
       kind->message_type() != v1::ImageDataset::descriptor()) {
@@ -81,6 +94,7 @@ v1::ImageDataset* FindImageDataset(v1::Dataset& dataset) {
 }
 
 const v1::ImageDataset* FindImageDataset(const v1::Dataset& dataset) {
+  if (dataset.has_plugin()) return &dataset.plugin().images();
   // Finding changes nothing where the kind is set.
   return FindImageDataset(const_cast<v1::Dataset&>(dataset));
 }
@@ -124,6 +138,7 @@ DatasetFacts FactsOf(const v1::Dataset& dataset) {
               .classes = dataset.synthetic().classes(),
               .image_size = dataset.synthetic().image_size(),
               .channels = dataset.synthetic().channels()};
+    case v1::Dataset::kPlugin:  // Its worker will know.
     case v1::Dataset::KIND_NOT_SET:
       break;
   }
@@ -143,6 +158,7 @@ std::optional<int64_t> TrainingExamples(const v1::TrainingSpec& training) {
 int64_t ModelBytes(const v1::TrainingSpec& training) {
   const DatasetFacts facts = FactsOf(training.dataset());
   const std::string name = ModelName(training);
+  if (facts.classes == 0) return 0;
   for (const ModelSize& size : kModelSizes) {
     if (size.name != name) continue;
     return size.bytes + (facts.classes - 10) * size.class_bytes +

@@ -20,9 +20,14 @@ struct DatasetFacts {
 
 // The kind that is set, as its field's name, such as mnist or lenet_300_100;
 // empty when none is. Agents name the data sets they have the same way; an
-// image folder is image_folder/<its name>.
+// image folder is image_folder/<its name>, and what comes from a plug-in
+// plugin/<name>/<version>.
 std::string DatasetName(const v1::TrainingSpec& training);
 std::string ModelName(const v1::TrainingSpec& training);
+
+// Where in a TrainingSpec the settings stand that all data sets share, such as
+// dataset.mnist.
+std::string DatasetPath(const v1::Dataset& dataset);
 
 // The settings of whichever data set of image files is set; null when none is.
 const v1::ImageDataset* FindImageDataset(const v1::Dataset& dataset);
@@ -31,7 +36,8 @@ v1::ImageDataset* FindImageDataset(v1::Dataset& dataset);
 // Examples held out for validation. The spec is complete.
 int64_t ValidationExamples(const v1::TrainingSpec& training);
 
-// Of the data set that is set; all 0 when none is. The spec is complete.
+// Of the data set that is set; all 0 when none is, or one of a plug-in. The
+// spec is complete.
 DatasetFacts FactsOf(const v1::Dataset& dataset);
 
 // Examples trained on in an epoch, after the split; none when only the worker

@@ -10,6 +10,8 @@
 #include "google/protobuf/util/json_util.h"
 
 #include "base/check.h"
+#include "base/status_macros.h"
+#include "scheduler/search/option_schema.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -21,6 +23,8 @@ using ::google::protobuf::Message;
 using ::google::protobuf::OneofDescriptor;
 using ::google::protobuf::Reflection;
 using ::google::protobuf::Value;
+
+constexpr char kModelOptions[] = "headstart.v1.PluginModel.options_json";
 
 std::string FieldNames(const Descriptor& type) {
   std::vector<std::string> names;
@@ -49,6 +53,12 @@ std::string Json(const Message& message) {
   return json;
 }
 
+Value NumberValue(double number) {
+  Value value;
+  value.set_number_value(number);
+  return value;
+}
+
 absl::Status DoesNotFit(const Value& value, absl::string_view allowed) {
   return absl::InvalidArgumentError(absl::StrCat(
       Json(value), " does not fit; the field takes ", allowed, "."));
@@ -56,10 +66,12 @@ absl::Status DoesNotFit(const Value& value, absl::string_view allowed) {
 
 }  // namespace
 
-absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view path,
+absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view full_path,
                                         const v1::TrainingSpec& base) {
   SpecPath found;
-  found.path_ = std::string(path);
+  found.path_ = std::string(full_path);
+  const absl::string_view path = full_path.substr(0, full_path.find('#'));
+  const absl::string_view pointer = full_path.substr(path.size());
   const Message* holder = &base;
   std::string walked;  // The path so far.
   const std::vector<std::string> names = absl::StrSplit(path, '.');
@@ -99,6 +111,21 @@ absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view path,
     found.parents_.push_back(field);
     holder = &holder->GetReflection()->GetMessage(*holder, field);
   }
+  const bool options = found.field_->full_name() == kModelOptions;
+  if (options && !pointer.empty()) {
+    HS_RETURN_IF_ERROR(found.FindOption(pointer, base));
+    return found;
+  }
+  if (!pointer.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", full_path, "\" has a pointer (", pointer.substr(0, 100),
+        ") behind something else than model.plugin.options_json."));
+  }
+  if (options) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", path, "\" cannot be searched as a whole. Search one option with ",
+        path, "#/ and its name."));
+  }
   if (found.field_->is_repeated() ||
       found.field_->type() == FieldDescriptor::TYPE_STRING) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -109,7 +136,54 @@ absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view path,
   return found;
 }
 
+absl::Status SpecPath::FindOption(absl::string_view pointer,
+                                  const v1::TrainingSpec& base) {
+  HS_ASSIGN_OR_RETURN(option_, ParseOptionPointer(pointer));
+  const v1::PluginModel& plugin = base.model().plugin();
+  HS_ASSIGN_OR_RETURN(const OptionSchema schema,
+                      OptionSchema::Parse(plugin.options_schema_json()));
+  const OptionSchema::Option* option = schema.Find(option_);
+  if (option == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", path_, "\" names no option of plug-in ", plugin.name(), " ",
+        plugin.version(), "; there are ", schema.NamesText(), "."));
+  }
+  switch (option->type) {
+    case OptionSchema::Type::kInteger:
+      option_type_ = Type::kInteger;
+      break;
+    case OptionSchema::Type::kNumber:
+      option_type_ = Type::kDouble;
+      break;
+    case OptionSchema::Type::kBool:
+      option_type_ = Type::kBool;
+      break;
+    case OptionSchema::Type::kText:
+      option_type_ = Type::kText;
+      break;
+  }
+  return absl::OkStatus();
+}
+
+// Options of a spec that has been checked.
+Value SpecPath::Option(const v1::TrainingSpec& spec) const {
+  const auto options = ParseOptions(spec.model().plugin().options_json());
+  HS_CHECK_OK(options.status());
+  const auto found = options->find(option_);
+  HS_CHECK(found != options->end()) << path_;
+  return found->second;
+}
+
+void SpecPath::SetOption(v1::TrainingSpec& spec, const Value& value) const {
+  v1::PluginModel& plugin = *spec.mutable_model()->mutable_plugin();
+  auto options = ParseOptions(plugin.options_json());
+  HS_CHECK_OK(options.status());
+  (*options)[option_] = value;
+  plugin.set_options_json(PrintOptions(*options));
+}
+
 SpecPath::Type SpecPath::type() const {
+  if (!option_.empty()) return option_type_;
   switch (field_->cpp_type()) {
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return Type::kDouble;
@@ -134,6 +208,8 @@ absl::string_view SpecPath::TypeText() const {
       return "a bool field";
     case Type::kEnum:
       return "an enum field";
+    case Type::kText:
+      return "a text";
     case Type::kMessage:
       break;
   }
@@ -141,17 +217,33 @@ absl::string_view SpecPath::TypeText() const {
 }
 
 void SpecPath::SetDouble(v1::TrainingSpec& spec, double value) const {
+  if (!option_.empty()) return SetOption(spec, NumberValue(value));
   Message& holder = Holder(spec);
   holder.GetReflection()->SetDouble(&holder, field_, value);
 }
 
 void SpecPath::SetInteger(v1::TrainingSpec& spec, int64_t value) const {
+  if (!option_.empty()) {
+    return SetOption(spec, NumberValue(static_cast<double>(value)));
+  }
   Message& holder = Holder(spec);
   holder.GetReflection()->SetInt64(&holder, field_, value);
 }
 
 absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
                                const Value& value) const {
+  if (!option_.empty()) {
+    // Whether the option may be so is for its schema to say.
+    if (!value.has_number_value() && !value.has_bool_value() &&
+        !value.has_string_value()) {
+      return DoesNotFit(value, "a number, a text, true or false");
+    }
+    if (value.has_number_value() && !std::isfinite(value.number_value())) {
+      return absl::InvalidArgumentError("a value must be finite.");
+    }
+    SetOption(spec, value);
+    return absl::OkStatus();
+  }
   Message& holder = Holder(spec);
   const Reflection& reflection = *holder.GetReflection();
   switch (type()) {
@@ -181,6 +273,7 @@ absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
       reflection.SetEnum(&holder, field_, named);
       return absl::OkStatus();
     }
+    case Type::kText:
     case Type::kMessage:
       break;
   }
@@ -202,6 +295,10 @@ absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
 }
 
 std::string SpecPath::Text(const v1::TrainingSpec& spec) const {
+  if (!option_.empty()) {
+    const Value value = Option(spec);
+    return value.has_string_value() ? value.string_value() : PrintOption(value);
+  }
   const Message& holder = Holder(spec);
   const Reflection& reflection = *holder.GetReflection();
   switch (type()) {
@@ -213,6 +310,7 @@ std::string SpecPath::Text(const v1::TrainingSpec& spec) const {
       return reflection.GetBool(holder, field_) ? "true" : "false";
     case Type::kEnum:
       return reflection.GetEnum(holder, field_)->name();
+    case Type::kText:
     case Type::kMessage:
       break;
   }

@@ -1,5 +1,6 @@
 // A dotted path such as optimizer.adam.learning_rate, as a field of
-// TrainingSpec: found, checked, written and read.
+// TrainingSpec: found, checked, written and read. A path may end with a JSON
+// pointer to an option of a plug-in: model.plugin.options_json#/width.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +17,16 @@
 
 namespace headstart::scheduler {
 
-// One field of TrainingSpec that can be searched. Immutable.
+// One field of TrainingSpec, or option of its plug-in, that can be searched.
+// Immutable.
 class SpecPath {
  public:
-  // The kinds of values a field can take.
-  enum class Type { kDouble, kInteger, kBool, kEnum, kMessage };
+  // The kinds of values a field can take. Only options are texts.
+  enum class Type { kDouble, kInteger, kBool, kEnum, kMessage, kText };
 
   // The field that `path` names. It must not lie in another kind than the one
   // `base` has where it passes a oneof (optimizer.sgd where `base` has adam).
+  // Options are those of the schema in `base`.
   // InvalidArgument says which part of the path is wrong and what exists there.
   static absl::StatusOr<SpecPath> Find(absl::string_view path,
                                        const v1::TrainingSpec& base);
@@ -47,6 +50,12 @@ class SpecPath {
  private:
   SpecPath() = default;
 
+  absl::Status FindOption(absl::string_view pointer,
+                          const v1::TrainingSpec& base);
+  google::protobuf::Value Option(const v1::TrainingSpec& spec) const;
+  void SetOption(v1::TrainingSpec& spec,
+                 const google::protobuf::Value& value) const;
+
   // The message that holds the field.
   google::protobuf::Message& Holder(v1::TrainingSpec& spec) const;
   const google::protobuf::Message& Holder(const v1::TrainingSpec& spec) const;
@@ -54,6 +63,9 @@ class SpecPath {
   std::string path_;
   std::vector<const google::protobuf::FieldDescriptor*> parents_;
   const google::protobuf::FieldDescriptor* field_ = nullptr;
+  // Of the plug-in's options in field_; empty for a field.
+  std::string option_;
+  Type option_type_ = Type::kText;
 };
 
 // The shortest text that reads back as the same double.

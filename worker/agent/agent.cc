@@ -102,7 +102,7 @@ absl::Status Agent::CreateSlots() {
                      .trainer_timeout = options_.trainer_timeout,
                      .stop_patience = options_.stop_patience};
     SlotEvents events{.on_first_start =
-                          [this, i](absl::StatusOr<v1::Slot> started) {
+                          [this, i](absl::StatusOr<SlotStart> started) {
                             MutexLock lock(&mu_);
                             slot_starts_[i] = std::move(started);
                           },
@@ -134,6 +134,10 @@ TrainerOptions Agent::TrainerFor(const SlotSpec& slot) const {
   for (const std::string& folder : options_.dataset_folders) {
     trainer.arguments.push_back("--datasets");
     trainer.arguments.push_back(folder);
+  }
+  if (!options_.plugin_folder.empty()) {
+    trainer.arguments.push_back("--plugins");
+    trainer.arguments.push_back(options_.plugin_folder);
   }
   // An empty list hides every GPU from a trainer that computes on the CPU.
   trainer.environment = {
@@ -191,7 +195,11 @@ absl::Status Agent::AwaitSlots() {
   if (stopping_) return absl::OkStatus();
   for (auto& start : slot_starts_) {
     HS_RETURN_IF_ERROR(start->status());
-    slot_descriptions_.push_back(**start);
+    slot_descriptions_.push_back((*start)->slot);
+  }
+  if (!slot_starts_.empty()) {
+    plugins_ = (*slot_starts_.front())->plugins;
+    refused_plugins_ = (*slot_starts_.front())->refused_plugins;
   }
   return absl::OkStatus();
 }
@@ -295,6 +303,9 @@ v1::SynchronizeRequest Agent::MakeRequest() const {
     }
   }
   request.add_datasets("synthetic");  // Needs no files.
+  *request.mutable_plugins() = {plugins_.begin(), plugins_.end()};
+  *request.mutable_refused_plugins() = {refused_plugins_.begin(),
+                                        refused_plugins_.end()};
   const std::vector<v1::AttemptStatus> attempts = board_.Statuses();
   *request.mutable_attempts() = {attempts.begin(), attempts.end()};
   // Having seen nothing, it is told at once that it may go.

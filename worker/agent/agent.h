@@ -36,7 +36,8 @@ struct AgentOptions {
   std::vector<SlotSpec> slots;
   std::string trainer_program;
   std::vector<std::string> dataset_folders;
-  std::string data_folder;  // Exists, and is this agent's alone.
+  std::string plugin_folder;  // Empty: no plug-ins.
+  std::string data_folder;    // Exists, and is this agent's alone.
   int64_t slab_count = 3;
   bool isolate_trials = false;
 
@@ -114,7 +115,7 @@ class Agent final {
   AttemptBoard board_;
 
   Mutex mu_;
-  std::vector<std::optional<absl::StatusOr<v1::Slot>>> slot_starts_
+  std::vector<std::optional<absl::StatusOr<SlotStart>>> slot_starts_
       ABSL_GUARDED_BY(mu_);
   int64_t handed_back_count_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
@@ -127,6 +128,9 @@ class Agent final {
 
   // Of the agent's thread.
   std::vector<v1::Slot> slot_descriptions_;
+  // All trainers have the same plug-ins: these are the first slot's.
+  std::vector<v1::PluginDescription> plugins_;
+  std::vector<v1::RefusedPlugin> refused_plugins_;
   std::string connected_to_;
   std::unique_ptr<v1::WorkerService::Stub> scheduler_;
   Backoff backoff_;

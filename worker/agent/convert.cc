@@ -67,6 +67,25 @@ v1::EffectiveValues ToProto(const Effective& effective) {
   return proto;
 }
 
+v1::PluginDescription ToProto(const PluginDescription& plugin) {
+  v1::PluginDescription description;
+  description.set_kind(plugin.kind == PluginKind::kModel
+                           ? v1::PluginDescription::MODEL
+                           : v1::PluginDescription::DATASET);
+  description.set_name(plugin.name);
+  description.set_version(plugin.version);
+  description.set_options_schema_json(plugin.options_schema_json);
+  description.set_file(plugin.file);
+  return description;
+}
+
+v1::RefusedPlugin ToProto(const RefusedPlugin& refused) {
+  v1::RefusedPlugin result;
+  result.set_file(refused.file);
+  result.set_message(refused.message);
+  return result;
+}
+
 v1::Failure ToProto(const Failed& failed) {
   v1::Failure::Reason reason = v1::Failure::EXCEPTION;
   // Both use the same names.

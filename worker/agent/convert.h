@@ -16,6 +16,8 @@ Assign ToAssign(const v1::Assignment& assignment, std::vector<Source> sources);
 v1::Measurement ToProto(const Measurement& measurement);
 v1::PhaseSeconds ToProto(const PhaseSeconds& seconds);
 v1::EffectiveValues ToProto(const Effective& effective);
+v1::PluginDescription ToProto(const PluginDescription& plugin);
+v1::RefusedPlugin ToProto(const RefusedPlugin& refused);
 // Without the log's tail.
 v1::Failure ToProto(const Failed& failed);
 v1::Failure MakeFailure(v1::Failure::Reason reason, absl::string_view message);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -76,6 +77,9 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--datasets", flags.agent.dataset_folders,
                  "A folder with data sets. May be repeated.");
+  app.add_option("--plugins", flags.agent.plugin_folder,
+                 "A folder with plug-ins (*.so): models and data sets of your "
+                 "own. It is read when the worker starts.");
   app.add_option("--data", flags.data_folder,
                  "This agent's own folder: its lock, its trainers' logs, and "
                  "cache/, decoded images, which may be deleted at any time.")
@@ -134,6 +138,13 @@ absl::Status Run(Flags flags) {
     return absl::NotFoundError(absl::StrCat(
         "There is no program ", flags.agent.trainer_program,
         ". Build headstart-trainer, or say with --trainer where it is."));
+  }
+  if (const std::string& folder = flags.agent.plugin_folder;
+      !folder.empty() && !std::filesystem::is_directory(folder)) {
+    return absl::NotFoundError(absl::StrCat("--plugins: there is no folder ",
+                                            folder,
+                                            ". Make it, or leave the "
+                                            "flag out."));
   }
   HS_ASSIGN_OR_RETURN(const auto lock, FolderLock::Acquire(flags.data_folder));
   flags.agent.data_folder = flags.data_folder;

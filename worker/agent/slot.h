@@ -48,11 +48,18 @@ struct SlotOptions {
   absl::Duration stop_patience = absl::Seconds(10);
 };
 
+// What the first trainer of a slot says of itself.
+struct SlotStart {
+  v1::Slot slot;
+  std::vector<v1::PluginDescription> plugins;
+  std::vector<v1::RefusedPlugin> refused_plugins;
+};
+
 // What a slot says to the agent, from its own thread.
 struct SlotEvents {
   // Once: the first trainer is ready and says on what device, or the reason
   // why it is not.
-  std::function<void(absl::StatusOr<v1::Slot>)> on_first_start;
+  std::function<void(absl::StatusOr<SlotStart>)> on_first_start;
   // Once, after HandBack: the slot holds no attempt any more.
   std::function<void()> on_handed_back;
 };

@@ -165,11 +165,19 @@ absl::Status Slot::On(const Ready& ready) {
   ready_until_ = absl::InfiniteDuration();
   if (!started_once_) {
     started_once_ = true;
-    v1::Slot slot;
-    slot.set_name(options_.spec.name);
-    slot.set_device(ready.device);
-    slot.set_thread_count(ready.threads);
-    events_.on_first_start(std::move(slot));
+    SlotStart start;
+    start.slot.set_name(options_.spec.name);
+    start.slot.set_device(ready.device);
+    start.slot.set_thread_count(ready.threads);
+    for (const PluginDescription& plugin : ready.plugins) {
+      start.plugins.push_back(ToProto(plugin));
+    }
+    for (const RefusedPlugin& refused : ready.refused_plugins) {
+      HS_LOG(kError, "plug-in refused file={} why=\"{}\"", refused.file,
+             refused.message);
+      start.refused_plugins.push_back(ToProto(refused));
+    }
+    events_.on_first_start(std::move(start));
   }
   return absl::OkStatus();
 }

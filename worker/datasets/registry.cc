@@ -28,7 +28,8 @@ absl::StatusOr<const DatasetInfo*> Find(const DatasetSpec& spec) {
 // Whether two specs read the same files to the same pixels.
 bool SameParts(const DatasetSpec& a, const DatasetSpec& b) {
   return a.name == b.name && a.folder == b.folder && a.classes == b.classes &&
-         a.image_size == b.image_size && a.synthetic == b.synthetic;
+         a.image_size == b.image_size && a.synthetic == b.synthetic &&
+         a.plugin == b.plugin;
 }
 
 InputInfo OfficialInput(const DatasetInfo& info) {
@@ -95,8 +96,10 @@ std::vector<std::string> DatasetNames() {
 }
 
 DatasetReader::DatasetReader(std::vector<std::string> roots,
-                             DecodeOptions decoding)
-    : roots_(std::move(roots)), decoding_(std::move(decoding)) {}
+                             DecodeOptions decoding, const Plugins* plugins)
+    : roots_(std::move(roots)),
+      decoding_(std::move(decoding)),
+      plugins_(plugins) {}
 
 absl::StatusOr<TrainingData> DatasetReader::ReadTraining(
     const DatasetSpec& spec, int64_t run_seed,
@@ -151,6 +154,7 @@ absl::StatusOr<const DatasetReader::Part*> DatasetReader::Read(
 
 absl::StatusOr<DatasetReader::Part> DatasetReader::ReadAnew(
     const DatasetSpec& spec, DatasetPart part) const {
+  if (spec.plugin.has_value()) return ReadPlugin(*spec.plugin, part);
   InputInfo input;
   RawExamples raw;
   if (spec.name == kSynthetic) {
@@ -176,6 +180,37 @@ absl::StatusOr<DatasetReader::Part> DatasetReader::ReadAnew(
           input.channels, input.height, input.width, std::move(raw.pixels)),
       .labels = std::move(raw.labels),
       .input = std::move(input)};
+}
+
+absl::StatusOr<DatasetReader::Part> DatasetReader::ReadPlugin(
+    const PluginSpec& spec, DatasetPart part) const {
+  const Plugins none;
+  const bool train = part == DatasetPart::kTrain;
+  HS_ASSIGN_OR_RETURN(
+      plugin::Images images,
+      (plugins_ == nullptr ? none : *plugins_)
+          .ReadImages(spec, roots_,
+                      train ? plugin::Part::kTrain : plugin::Part::kTest));
+  const Part& other = train ? test_ : train_;
+  if (other.source != nullptr && (other.input.channels != images.channels ||
+                                  other.input.height != images.height ||
+                                  other.input.width != images.width ||
+                                  other.input.classes != images.classes)) {
+    return absl::InternalError(absl::StrCat(
+        "training.dataset.plugin: ", PluginText(PluginKind::kDataset, spec),
+        " gave training and test images of different shapes or classes."));
+  }
+  return Part{
+      .source = std::make_shared<MemoryImages>(images.channels, images.height,
+                                               images.width,
+                                               std::move(images.pixels)),
+      .labels = std::move(images.labels),
+      .input = {.channels = images.channels,
+                .height = images.height,
+                .width = images.width,
+                .classes = images.classes,
+                .mean = std::move(images.mean),
+                .standard_deviation = std::move(images.standard_deviation)}};
 }
 
 absl::StatusOr<DatasetReader::Part> DatasetReader::ReadTree(

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "worker/datasets/jpeg_images.h"
 #include "worker/datasets/split.h"
 #include "worker/datasets/synthetic.h"
+#include "worker/plugin/plugins.h"
 
 namespace headstart::worker {
 
@@ -41,6 +43,8 @@ struct DatasetSpec {
   std::string folder;
   // synthetic only.
   SyntheticOptions synthetic;
+  // plugin only; the name above is then plugin/<its name>/<its version>.
+  std::optional<PluginSpec> plugin;
 };
 
 // The examples that one training uses.
@@ -53,8 +57,10 @@ struct TrainingData {
 // the one read last: a slot's trainings mostly ask for the same. One thread.
 class DatasetReader final {
  public:
+  // Borrows `plugins`, which must outlive it; null: there are none.
   explicit DatasetReader(std::vector<std::string> roots,
-                         DecodeOptions decoding = {});
+                         DecodeOptions decoding = {},
+                         const Plugins* plugins = nullptr);
 
   // The run's seed draws what the spec wants drawn per run. The examples are
   // ready for `augmentation`.
@@ -64,6 +70,7 @@ class DatasetReader final {
   //   FailedPrecondition  the folder has another number of classes.
   //   DataLoss            a file is not what it should be (see ReadDataset).
   //   Cancelled           as DecodeOptions asked.
+  // Of a plug-in's data set: as Plugins::ReadImages, and what that throws.
   absl::StatusOr<TrainingData> ReadTraining(
       const DatasetSpec& spec, int64_t run_seed,
       const AugmentationOptions& augmentation = {});
@@ -81,12 +88,15 @@ class DatasetReader final {
   absl::StatusOr<const Part*> Read(const DatasetSpec& spec, DatasetPart part);
   absl::StatusOr<Part> ReadAnew(const DatasetSpec& spec,
                                 DatasetPart part) const;
+  absl::StatusOr<Part> ReadPlugin(const PluginSpec& spec,
+                                  DatasetPart part) const;
   absl::StatusOr<Part> ReadTree(const DatasetSpec& spec,
                                 const DatasetInfo& info,
                                 DatasetPart part) const;
 
   const std::vector<std::string> roots_;
   const DecodeOptions decoding_;
+  const Plugins* const plugins_;
   DatasetSpec spec_;  // What the parts are of.
   Part train_;
   Part test_;

@@ -1,24 +1,17 @@
 // From a spec's model to a Model: the list of all there are.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 
+#include "worker/models/model_shape.h"
+
 namespace headstart::worker {
 
 class Model;
-
-// What the data set asks of a model.
-struct ModelShape {
-  int64_t channels;
-  int64_t height;
-  int64_t width;
-  int64_t classes;
-};
 
 // The proto's Model.
 struct ModelSpec {

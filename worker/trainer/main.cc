@@ -21,13 +21,17 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 #include "base/version.h"
+#include "worker/plugin/plugins.h"
 #include "worker/trainer/agent_host.h"
 #include "worker/trainer/device_loader.h"
 #include "worker/trainer/file_host.h"
+#include "worker/trainer/recipe.h"
 #include "worker/trainer/runtime.h"
 #include "worker/trainer/train_loop.h"
 
@@ -38,6 +42,7 @@ struct Options {
   int socket_fd = -1;
   FileHostOptions alone;
   std::vector<std::string> datasets;
+  std::string plugins;
   std::string cache;
   int64_t threads = 1;
   std::string device = "cpu";
@@ -47,13 +52,14 @@ struct Options {
 Options ParseFlags(int argc, char** argv);
 
 // Serves assignments until there are no more. Returns the exit code.
-int Serve(Host& host, const Options& options, Device* device);
+int Serve(Host& host, const Options& options, Device* device,
+          const Plugins& plugins);
 
-// Train, with what LibTorch throws turned into a Status: ResourceExhausted when
-// memory ran out, else Internal.
+// Train, with what LibTorch or a plug-in throws turned into a Status:
+// ResourceExhausted when memory ran out, else Internal.
 absl::Status TrainWithoutThrowing(const Assignment& assignment,
                                   DatasetReader& datasets, Host& host,
-                                  Device* device);
+                                  Device* device, const Plugins& plugins);
 
 FailureReason ReasonOf(const absl::Status& status);
 
@@ -79,6 +85,9 @@ Options ParseFlags(int argc, char** argv) {
       ->needs(assignment);
   app.add_option("--datasets", options.datasets,
                  "Folder with data sets (mnist/ and so on); may be repeated");
+  app.add_option("--plugins", options.plugins,
+                 "Folder with plug-ins, *.so, which may add models and data "
+                 "sets");
   app.add_option("--cache", options.cache,
                  "Folder for decoded images, so that the next trainer need not "
                  "decode them; without, they are kept in memory");
@@ -125,19 +134,25 @@ std::function<bool()> HeartbeatTo(Host& host) {
   };
 }
 
-int Serve(Host& host, const Options& options, Device* device) {
-  DatasetReader datasets(options.datasets, {.cache_folder = options.cache,
-                                            .threads = options.threads,
-                                            .cancelled = HeartbeatTo(host)});
+int Serve(Host& host, const Options& options, Device* device,
+          const Plugins& plugins) {
+  DatasetReader datasets(options.datasets,
+                         {.cache_folder = options.cache,
+                          .threads = options.threads,
+                          .cancelled = HeartbeatTo(host)},
+                         &plugins);
   absl::Status status = host.Send(
       Ready{.library = LibraryName(),
             .device = device == nullptr ? DeviceName() : device->name(),
-            .threads = options.threads});
+            .threads = options.threads,
+            .plugins = plugins.descriptions(),
+            .refused_plugins = plugins.refused()});
   while (status.ok()) {
     absl::StatusOr<std::optional<Assignment>> assignment = host.Next();
     if (assignment.ok() && !assignment->has_value()) return 0;
     status = assignment.ok()
-                 ? TrainWithoutThrowing(**assignment, datasets, host, device)
+                 ? TrainWithoutThrowing(**assignment, datasets, host, device,
+                                        plugins)
                  : assignment.status();
     ReleaseFreeMemory();
   }
@@ -155,16 +170,32 @@ absl::Status OutOfMemory(absl::string_view text) {
                    text));
 }
 
+// The status of what was thrown, with the plug-ins that it may come from.
+absl::Status Thrown(const absl::Status& status, const Assignment& assignment) {
+  const absl::StatusOr<Recipe> recipe =
+      ParseRecipe(assignment.assign.training_json);
+  std::vector<std::string> names;
+  if (recipe.ok() && recipe->model_plugin.has_value()) {
+    names.push_back(PluginText(PluginKind::kModel, *recipe->model_plugin));
+  }
+  if (recipe.ok() && recipe->dataset.plugin.has_value()) {
+    names.push_back(PluginText(PluginKind::kDataset, *recipe->dataset.plugin));
+  }
+  if (names.empty()) return status;
+  return Annotate(
+      status, absl::StrCat("in a run with ", absl::StrJoin(names, " and ")));
+}
+
 absl::Status TrainWithoutThrowing(const Assignment& assignment,
                                   DatasetReader& datasets, Host& host,
-                                  Device* device) {
+                                  Device* device, const Plugins& plugins) {
   try {
-    return Train(assignment, datasets, Clock::Real(), host, device);
+    return Train(assignment, datasets, Clock::Real(), host, device, plugins);
   } catch (const std::bad_alloc& error) {
-    return OutOfMemory(error.what());
+    return Thrown(OutOfMemory(error.what()), assignment);
   } catch (const c10::OutOfMemoryError& error) {
     // The device's; the text has the bytes asked for.
-    return OutOfMemory(error.what_without_backtrace());
+    return Thrown(OutOfMemory(error.what_without_backtrace()), assignment);
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     if (absl::StrContains(text, "more than 1 value per channel")) {
@@ -184,9 +215,14 @@ absl::Status TrainWithoutThrowing(const Assignment& assignment,
     const bool memory = absl::StrContains(text, "can't allocate memory") ||
                         absl::StrContains(text, "not enough memory") ||
                         absl::StrContains(text, "STATUS_ALLOC_FAILED");
-    return memory ? OutOfMemory(text) : absl::InternalError(text);
+    return Thrown(memory ? OutOfMemory(text) : absl::InternalError(text),
+                  assignment);
   } catch (const std::exception& error) {
-    return absl::InternalError(error.what());
+    return Thrown(absl::InternalError(error.what()), assignment);
+  } catch (...) {
+    return Thrown(
+        absl::InternalError("something was thrown that is no std::exception."),
+        assignment);
   }
 }
 
@@ -209,6 +245,10 @@ FailureReason ReasonOf(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   const Options options = ParseFlags(argc, argv);
+  // Before there are threads or a device: plug-ins are tried in child
+  // processes.
+  const Plugins plugins =
+      options.plugins.empty() ? Plugins() : Plugins::Load(options.plugins);
   const absl::StatusOr<std::unique_ptr<Device>> device =
       OpenDevice(options.device);
   if (!device.ok()) {
@@ -218,12 +258,12 @@ int Main(int argc, char** argv) {
   SetUpLibTorch(options.threads);
   if (options.socket_fd < 0) {
     FileHost host(options.alone, std::cout);
-    return Serve(host, options, device->get());
+    return Serve(host, options, device->get(), plugins);
   }
   // Ctrl-C on a terminal reaches the whole group; the agent decides.
   std::signal(SIGINT, SIG_IGN);
   AgentHost host{UniqueFd(options.socket_fd)};
-  return Serve(host, options, device->get());
+  return Serve(host, options, device->get(), plugins);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kAnySeed = std::numeric_limits<int64_t>::min();
 
-ModelSpec ReadModel(SpecFields& spec);
+void ReadModel(SpecFields& spec, Recipe& recipe);
 DatasetSpec ReadDatasetSpec(SpecFields& spec);
 OptimizerOptions ReadOptimizer(SpecFields& spec);
 Schedule ReadSchedule(SpecFields& spec);
@@ -37,7 +37,8 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
   absl::Status status;
   SpecFields spec(json, "training", status);
   Recipe recipe = {
-      .model = ReadModel(spec),
+      .model = {},
+      .model_plugin = {},
       .dataset = ReadDatasetSpec(spec),
       .epochs = spec.Integer("epochs", 1, 100'000),
       .batch_size = spec.Integer("batch_size", 1, 65'536),
@@ -58,6 +59,7 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
       .accumulation_steps = spec.Integer("accumulation_steps", 1, 65'536),
       .stop_accuracy = ReadStopAccuracy(spec),
       .deterministic = spec.Bool("deterministic")};
+  ReadModel(spec, recipe);
   spec.Done();
   if (!status.ok()) return status;
   return recipe;
@@ -65,30 +67,39 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
 
 namespace {
 
-ModelSpec ReadModel(SpecFields& spec) {
-  auto [kind, fields] = spec.Kind("model", ModelNames());
-  // MakeModel reads the options, when it knows the images.
-  return {.name = kind, .options_json = fields.json().dump()};
+// The fields that model and data set of a plug-in share.
+PluginSpec ReadPlugin(SpecFields& fields) {
+  PluginSpec plugin = {.name = fields.Text("name"),
+                       .version = fields.Text("version"),
+                       .options_json = fields.Text("options_json")};
+  // The scheduler's; the plug-in has its own.
+  fields.Text("options_schema_json");
+  return plugin;
 }
 
-DatasetSpec ReadDatasetSpec(SpecFields& spec) {
-  auto [kind, fields] = spec.Kind(
-      "dataset", {"mnist", "fashion_mnist", "cifar10", "cifar100",
-                  "tiny_imagenet", "food101", "image_folder", "synthetic"});
-  DatasetSpec dataset = {.name = kind};
+std::string NameOf(const PluginSpec& plugin) {
+  return absl::StrCat("plugin/", plugin.name, "/", plugin.version);
+}
+
+void ReadModel(SpecFields& spec, Recipe& recipe) {
+  std::vector<std::string> kinds = ModelNames();
+  kinds.push_back("plugin");
+  auto [kind, fields] = spec.Kind("model", kinds);
+  if (kind == "plugin") {
+    recipe.model_plugin = ReadPlugin(fields);
+    recipe.model.name = NameOf(*recipe.model_plugin);
+    fields.Done();
+    return;
+  }
+  // MakeModel reads the options, when it knows the images.
+  recipe.model = {.name = kind, .options_json = fields.json().dump()};
+}
+
+// What all data sets but the synthetic one share.
+void ReadImageFields(SpecFields& fields, DatasetSpec& dataset) {
   SplitOptions& split = dataset.split;
   split.validation_examples = fields.Integer("validation_examples", 0);
   split.split_seed = fields.Integer("split_seed", kAnySeed);
-  if (kind == "synthetic") {
-    dataset.synthetic = {.train_examples = fields.Integer("train_examples", 1),
-                         .test_examples = fields.Integer("test_examples", 1),
-                         .channels = fields.Integer("channels", 1, 4),
-                         .image_size = fields.Integer("image_size", 4, 1024),
-                         .classes = fields.Integer("classes", 2, 100'000),
-                         .seed = fields.Integer("seed", kAnySeed)};
-    fields.Done();
-    return dataset;
-  }
   split.train_examples = fields.Integer("train_examples", 0);
   split.split = fields.Enum<SplitKind>(
       "split",
@@ -109,6 +120,36 @@ DatasetSpec ReadDatasetSpec(SpecFields& spec) {
   }
   split.chunks = fields.Integer("chunks", 1, 1000);
   split.chunk = fields.Integer("chunk", 1, split.chunks);
+}
+
+DatasetSpec ReadDatasetSpec(SpecFields& spec) {
+  auto [kind, fields] =
+      spec.Kind("dataset", {"mnist", "fashion_mnist", "cifar10", "cifar100",
+                            "tiny_imagenet", "food101", "image_folder",
+                            "synthetic", "plugin"});
+  DatasetSpec dataset = {.name = kind};
+  if (kind == "plugin") {
+    const PluginSpec plugin = ReadPlugin(fields);
+    SpecFields images = fields.Object("images");
+    ReadImageFields(images, dataset);
+    images.Done();
+    fields.Done();
+    dataset.name = NameOf(plugin);
+    dataset.plugin = plugin;
+    return dataset;
+  }
+  if (kind != "synthetic") ReadImageFields(fields, dataset);
+  if (kind == "synthetic") {
+    SplitOptions& split = dataset.split;
+    split.validation_examples = fields.Integer("validation_examples", 0);
+    split.split_seed = fields.Integer("split_seed", kAnySeed);
+    dataset.synthetic = {.train_examples = fields.Integer("train_examples", 1),
+                         .test_examples = fields.Integer("test_examples", 1),
+                         .channels = fields.Integer("channels", 1, 4),
+                         .image_size = fields.Integer("image_size", 4, 1024),
+                         .classes = fields.Integer("classes", 2, 100'000),
+                         .seed = fields.Integer("seed", kAnySeed)};
+  }
   if (kind == "tiny_imagenet" || kind == "food101" || kind == "image_folder") {
     dataset.classes = fields.Integer("classes", 2, 100'000);
     dataset.image_size = fields.Integer("image_size", 8, 1024);

@@ -12,6 +12,7 @@
 #include "worker/datasets/registry.h"
 #include "worker/models/precision.h"
 #include "worker/models/registry.h"
+#include "worker/plugin/plugins.h"
 #include "worker/trainer/loss.h"
 #include "worker/training/optimizer.h"
 #include "worker/training/schedule.h"
@@ -22,7 +23,9 @@ enum class TestWhen { kNever, kLastEpoch, kEveryEpoch };
 
 // What one run does; the proto's TrainingSpec, field for field.
 struct Recipe {
+  // Of a plug-in's model only the name, plugin/<its name>/<its version>.
   ModelSpec model;
+  std::optional<PluginSpec> model_plugin;
   DatasetSpec dataset;
   int64_t epochs;
   int64_t batch_size;

@@ -50,7 +50,7 @@ bool MayBeLeftOut(const Json::json_pointer& path) {
 
 TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   const Json golden = Golden();
-  ASSERT_EQ(golden.size(), 33u);
+  ASSERT_EQ(golden.size(), 34u);
 
   ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
   EXPECT_EQ(first.model.name, "lenet_300_100");
@@ -189,6 +189,17 @@ TEST(RecipeTest, ReadsWhatIsDoneOnlyWhenItIsThere) {
   EXPECT_EQ(drawn.dataset.synthetic.seed, 3);
   EXPECT_EQ(drawn.dataset.split.validation_examples, 20);
   EXPECT_EQ(drawn.dataset.split.split_seed, 2);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe own, ParseRecipe(golden[33].dump()));
+  EXPECT_EQ(own.model.name, "plugin/mlp/1.2");
+  EXPECT_EQ(own.model_plugin, (PluginSpec{.name = "mlp",
+                                          .version = "1.2",
+                                          .options_json = R"({"width":8})"}));
+  EXPECT_EQ(own.dataset.name, "plugin/greys/2");
+  EXPECT_EQ(
+      own.dataset.plugin,
+      (PluginSpec{.name = "greys", .version = "2", .options_json = "{}"}));
+  EXPECT_EQ(own.dataset.split.train_examples, 5000);
 }
 
 TEST(RecipeTest, NamesAMissingField) {
@@ -216,8 +227,10 @@ TEST(RecipeTest, NamesAnUnknownField) {
     CollectPaths(spec, Json::json_pointer(), paths);
     for (const Json::json_pointer& path : paths) {
       if (!spec[path].is_object()) continue;
-      if (path.parent_pointer().to_string() == "/model")
+      if (path.parent_pointer().to_string() == "/model" &&
+          path.back() != "plugin") {
         continue;  // MakeModel.
+      }
       Json more = spec;
       more[path]["learning_rat"] = 1;
 

@@ -75,8 +75,10 @@ class Loop final {
 }  // namespace
 
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
-                   Clock& clock, Host& host, Device* device) {
-  absl::StatusOr<TrainingRun> prepared = PrepareRun(assignment, datasets);
+                   Clock& clock, Host& host, Device* device,
+                   const Plugins& plugins) {
+  absl::StatusOr<TrainingRun> prepared =
+      PrepareRun(assignment, datasets, plugins);
   if (absl::IsCancelled(prepared.status()))
     return host.Send(Paused{.epoch = -1});
   HS_ASSIGN_OR_RETURN(TrainingRun run, std::move(prepared));

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "worker/cuda/device.h"
 #include "worker/datasets/registry.h"
+#include "worker/plugin/plugins.h"
 #include "worker/trainer/host.h"
 
 namespace headstart::worker {
@@ -23,11 +24,12 @@ namespace headstart::worker {
 //   OutOfRange          the loss is not finite; the message names epoch and
 //                       batch.
 //   Unavailable         the host is gone.
-// LibTorch's exceptions pass through.
+// LibTorch's exceptions and those of plug-ins pass through.
 //
 // On `device`, or the CPU where it is null. What a GPU makes of the same spec
 // differs in rounding, and it is told of a loss that is not finite later.
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
-                   Clock& clock, Host& host, Device* device = nullptr);
+                   Clock& clock, Host& host, Device* device = nullptr,
+                   const Plugins& plugins = {});
 
 }  // namespace headstart::worker

@@ -38,7 +38,8 @@ Started ReadBack(const TrainingRun& run, const Assign& assign,
 }  // namespace
 
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
-                                       DatasetReader& datasets) {
+                                       DatasetReader& datasets,
+                                       const Plugins& plugins) {
   const Assign& assign = assignment.assign;
   HS_ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(assign.training_json));
   HS_RETURN_IF_ERROR(CheckEpochs(assign, recipe));
@@ -50,11 +51,14 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
   at::globalContext().setDeterministicAlgorithms(recipe.deterministic,
                                                  /*warn_only=*/false);
   const InputInfo& info = data.training.info();
+  const ModelShape shape = {.channels = info.channels,
+                            .height = info.height,
+                            .width = info.width,
+                            .classes = info.classes};
   HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
-                      MakeModel(recipe.model, {.channels = info.channels,
-                                               .height = info.height,
-                                               .width = info.width,
-                                               .classes = info.classes}));
+                      recipe.model_plugin.has_value()
+                          ? plugins.MakeModel(*recipe.model_plugin, shape)
+                          : MakeModel(recipe.model, shape));
   SetWeightType(*model, recipe.precision);
   OptimizedParameters parameters = ListParameters(*model);
   TrainingRun run = {

@@ -43,7 +43,8 @@ struct TrainingRun {
 //   FailedPrecondition  model, data and stored weights do not fit together.
 //   NotFound, DataLoss  the data set or a source is not there or damaged.
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
-                                       DatasetReader& datasets);
+                                       DatasetReader& datasets,
+                                       const Plugins& plugins);
 
 // Brings `run.state` up to date with epoch `epoch`, before it is snapshotted.
 void NoteEpoch(TrainingRun& run, int64_t epoch);

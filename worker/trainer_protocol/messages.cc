@@ -35,6 +35,10 @@ constexpr std::pair<TensorRole, absl::string_view> kTensorRoles[] = {
     {TensorRole::kOptimizer, "OPTIMIZER"},
     {TensorRole::kState, "STATE"},
 };
+constexpr std::pair<PluginKind, absl::string_view> kPluginKinds[] = {
+    {PluginKind::kModel, "MODEL"},
+    {PluginKind::kDataset, "DATASET"},
+};
 constexpr std::pair<FailureReason, absl::string_view> kFailureReasons[] = {
     {FailureReason::kException, "EXCEPTION"},
     {FailureReason::kOutOfMemory, "OUT_OF_MEMORY"},
@@ -103,6 +107,10 @@ class Writer {
       list.push_back(std::move(object));
     }
     object_[name] = std::move(list);
+  }
+  template <typename Part>
+  void ListOrAbsent(const char* name, std::vector<Part>& parts) {
+    if (!parts.empty()) List(name, parts);
   }
 
  private:
@@ -223,6 +231,10 @@ class Reader {
       Describe(reader, parts.emplace_back());
     }
   }
+  template <typename Part>
+  void ListOrAbsent(const char* name, std::vector<Part>& parts) {
+    if (status_.ok() && object_.contains(name)) List(name, parts);
+  }
 
  private:
   const Json* Find(const char* name) {
@@ -342,11 +354,28 @@ template <typename Form>
 void Describe(Form&, Exit&) {}
 
 template <typename Form>
+void Describe(Form& form, PluginDescription& plugin) {
+  form.Choice("kind", plugin.kind, Names<PluginKind>(kPluginKinds));
+  form.Text("name", plugin.name, 1);
+  form.Text("version", plugin.version, 1);
+  form.Text("options_schema_json", plugin.options_schema_json, 1);
+  form.Text("file", plugin.file, 1);
+}
+
+template <typename Form>
+void Describe(Form& form, RefusedPlugin& plugin) {
+  form.Text("file", plugin.file, 1);
+  form.Text("message", plugin.message, 1);
+}
+
+template <typename Form>
 void Describe(Form& form, Ready& ready) {
   form.Integer("protocol", ready.protocol, 1);
   form.Text("library", ready.library, 1);
   form.Text("device", ready.device, 1);
   form.Integer("threads", ready.threads, 1);
+  form.ListOrAbsent("plugins", ready.plugins);
+  form.ListOrAbsent("refused_plugins", ready.refused_plugins);
 }
 
 template <typename Form>

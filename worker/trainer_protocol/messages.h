@@ -74,11 +74,35 @@ using AgentMessage = std::variant<Assign, Slabs, SlabFree, Stop, Exit>;
 
 // From the trainer.
 
+enum class PluginKind { kModel, kDataset };
+
+// A model or data set of a plug-in.
+struct PluginDescription {
+  PluginKind kind = PluginKind::kModel;
+  std::string name;
+  std::string version;
+  std::string options_schema_json;
+  std::string file;  // Without its folder.
+
+  bool operator==(const PluginDescription&) const = default;
+};
+
+// A plug-in that could not be loaded, and why.
+struct RefusedPlugin {
+  std::string file;
+  std::string message;
+
+  bool operator==(const RefusedPlugin&) const = default;
+};
+
 struct Ready {
   int64_t protocol = kTrainerProtocolVersion;
   std::string library;
   std::string device;
   int64_t threads = 0;
+  // Trainers without plug-ins leave both out.
+  std::vector<PluginDescription> plugins = {};
+  std::vector<RefusedPlugin> refused_plugins = {};
 
   bool operator==(const Ready&) const = default;
 };
