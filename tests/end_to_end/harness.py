@@ -94,13 +94,15 @@ def children_of(pid):
 class Cluster:
     """Scheduler, storage and agents on one data folder."""
 
-    def __init__(self, folder, lease="2s", grace="1s", datasets=DATASETS, storage_flags=(), scheduler_flags=()):
+    def __init__(self, folder, lease="2s", grace="1s", datasets=DATASETS, storage_flags=(), scheduler_flags=(),
+                 agent_flags=()):
         self.folder = pathlib.Path(folder)
         self.lease = lease
         self.grace = grace
         self.datasets = datasets
         self.storage_flags = list(storage_flags)
         self.scheduler_flags = list(scheduler_flags)
+        self.agent_flags = list(agent_flags)
         self.storage = None
         self.scheduler = None
         self.agents = {}
@@ -131,7 +133,8 @@ class Cluster:
     def start_agent(self, name="worker1", slots="cpu:1,cpu:1"):
         self.agents[name] = self._server("headstart-worker", f"metrics-{name}", [
             "--scheduler", f"unix:{self.folder}/run/scheduler-worker.sock", "--name", f"workers/{name}",
-            "--slots", slots, "--datasets", self.datasets, "--data", self.folder / "worker" / name], None, name)
+            "--slots", slots, "--datasets", self.datasets, "--data", self.folder / "worker" / name,
+            *self.agent_flags], None, name)
 
     def _server(self, program, endpoint, flags, wait_for, name=None):
         log = self.folder / "log" / f"{name or program}.log"

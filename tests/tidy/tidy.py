@@ -65,6 +65,8 @@ MAY_INCLUDE = {
                    "worker/dataset_files"],
     "tests": ["*"],
     "bench": ["*"],
+    # A plug-in: what is installed for them.
+    "examples": ["worker/plugin"],
 }
 
 # The scheduler's decisions are a pure function: this is all of base they see.
@@ -191,7 +193,7 @@ def braces(name):
 
 
 def is_test(path):
-    return (path.startswith(("tests/", "bench/")) or path.endswith("_test.cc")
+    return (path.startswith(("tests/", "bench/", "examples/")) or path.endswith("_test.cc")
             or re.search(r"/((fake|stub|test)_\w+|\w+_(fixture|for_tests))\.(h|cc)$",
                          path) is not None)
 

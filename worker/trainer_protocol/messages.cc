@@ -12,11 +12,10 @@
 #include "absl/types/span.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "worker/trainer_protocol/json_value.h"
 
 namespace headstart::worker {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 template <typename Enum>
 using Names = absl::Span<const std::pair<Enum, absl::string_view>>;
@@ -252,21 +251,6 @@ class Reader {
     return nullptr;
   }
 
-  static bool ReadInteger(const Json& field, int64_t& value) {
-    if (field.is_number_unsigned()) {
-      const uint64_t number = field.get<uint64_t>();
-      if (number > std::numeric_limits<int64_t>::max()) return false;
-      value = static_cast<int64_t>(number);
-      return true;
-    }
-    if (field.is_number_integer()) {
-      value = field.get<int64_t>();
-      return true;
-    }
-    const auto* text = field.get_ptr<const std::string*>();
-    return text != nullptr && absl::SimpleAtoi(*text, &value);
-  }
-
   void ReadNumber(const char* name, const Json& field, double& value) {
     if (field.is_number()) {
       value = field.get<double>();
@@ -287,16 +271,6 @@ class Reader {
   void Refuse(const char* name, absl::string_view what) {
     status_ =
         absl::InvalidArgumentError(absl::StrCat(where_, ".", name, " ", what));
-  }
-
-  // The value for an error message. Lists and objects are not printed: they
-  // may be large and deep.
-  static std::string Excerpt(const Json& value) {
-    if (value.is_structured()) return value.type_name();
-    const std::string text = value.dump();
-    return text.size() <= 60 ? text
-                             : absl::StrCat("a ", value.type_name(), " of ",
-                                            text.size(), " bytes");
   }
 
   const Json& object_;
