@@ -309,7 +309,7 @@ workers/local  READY  cpu:0 (cpu x86-64 avx512, 1 thread), cpu:1 (cpu x86-64 avx
 )");
   EXPECT_EQ(
       Json({"workers", "list"}),
-      R"({"name":"workers/local","state":"READY","slots":[{"name":"cpu:0","device":"cpu x86-64 avx512","thread_count":"1"},{"name":"cpu:1","device":"cpu x86-64 avx512","thread_count":"2"}],"runs":["studies/1/trials/4"],"datasets":["mnist"],"last_seen_time":"2027-01-15T08:00:00Z"}
+      R"({"name":"workers/local","state":"READY","slots":[{"name":"cpu:0","device":"cpu x86-64 avx512","thread_count":"1"},{"name":"cpu:1","device":"cpu x86-64 avx512","thread_count":"2"}],"runs":["studies/1/trials/4"],"datasets":["mnist"],"plugins":[],"refused_plugins":[],"last_seen_time":"2027-01-15T08:00:00Z"}
 )");
 }
 

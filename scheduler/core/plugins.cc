@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
 #include "scheduler/search/plugin_spec.h"
@@ -45,7 +46,8 @@ absl::Status NobodyHas(const State& state, const std::string& path,
     for (const v1::RefusedPlugin& refused : worker.refused_plugins) {
       if (others.size() >= 2 * kNamed) break;
       others.push_back(absl::StrCat(name, " could not load ", refused.file(),
-                                    ": ", refused.message()));
+                                    ": ",
+                                    absl::StripSuffix(refused.message(), ".")));
     }
   }
   return absl::FailedPreconditionError(absl::StrCat(

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "google/protobuf/util/json_util.h"
 
 #include "base/check.h"
@@ -41,10 +42,12 @@ absl::StatusOr<Struct> ParseObject(const std::string& json, size_t bytes_max) {
   Value value;
   const auto status = google::protobuf::util::JsonStringToMessage(json, &value);
   if (!status.ok()) {
+    // Its first line; below it points into the text.
+    const absl::string_view what(status.message().data(),
+                                 status.message().size());
     return absl::InvalidArgumentError(absl::StrCat(
         "is not JSON: ",
-        absl::string_view(status.message().data(), status.message().size()),
-        "."));
+        absl::StripSuffix(what.substr(0, what.find('\n')), "."), "."));
   }
   if (!value.has_struct_value()) {
     return absl::InvalidArgumentError("must be a JSON object.");

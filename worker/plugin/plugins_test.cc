@@ -134,12 +134,11 @@ TEST_F(PluginsTest, RefusesALibraryThatIsNoPlugin) {
 
 TEST_F(PluginsTest, RefusesAFileCutShort) {
   const std::string good = *ReadFile(kGood);
-  const size_t kept = good.size() / 8;
   ASSERT_TRUE(WriteFileAtomically(folder_ / "cut.so",
-                                  absl::StrCat(good.substr(0, kept),
+                                  absl::StrCat(good.substr(0, 5'000),
                                                HEADSTART_PLUGIN_DESCRIPTION))
                   .ok());
-  EXPECT_NE(Refusal(), "");
+  EXPECT_THAT(Refusal(), HasSubstr("it c"));  // It cannot, or it crashes.
 }
 
 TEST_F(PluginsTest, GoesOnWithoutThoseThatThrowOrCrash) {
