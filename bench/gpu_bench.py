@@ -6,7 +6,7 @@
 
   speed          headstart, headstart with deterministic, plain PyTorch (autocast, DataLoader with workers and torchvision-like
                  transforms), torch.compile with the data on the GPU; --pairs rounds of all four, a few epochs each
-  accuracy       headstart and PyTorch over --seeds seeds, 30 epochs
+  accuracy       headstart and the compiled loop over --seeds seeds, 30 epochs
 
 FOLDER/runs.jsonl has a line per run; a run that is there is not done again, so the program can be cut off and called again
 until nothing is left, which FOLDER/report.md says. --dry: a few images, one epoch, on the CPU. Needs torch beside Python.

@@ -25,6 +25,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 seconds=${SECONDS_AT_ONCE:-540}
 trip_bytes=${TRIP_BYTES:-64000000}
 report_bytes=16000000
+torch_version=$(sed -n 's/^torch_version=//p' "$root/deploy/install.sh")
 
 usage() {
   sed -n '2,/^set/s/^# \?//p' "${BASH_SOURCE[0]}" | sed '/^set/d' >&2
@@ -52,10 +53,12 @@ pack() {
   fi
   python3 "$root/bench/gpu_parts.py" split "$folder"/whole/* \
     --into "$folder/parts"
-  # Whole parts, in order, as long as they fit into one trip.
-  (cd "$folder/parts" && stat -c '%s %n' -- *) | awk -v most="$trip_bytes" '
-    { if (used + $1 > most) { printf "\n"; used = 0 }
-      used += $1; printf "%s ", $2 } END { printf "\n" }' > "$folder/trips"
+  # Whole parts, in order, as long as they fit; manifests go every time.
+  (cd "$folder/parts" && stat -c '%s %n' -- *[0-9]) | awk \
+    -v most="$((trip_bytes - 65536))" '
+    { if (used + $1 > most) { printf "*.manifest\n"; used = 0 }
+      used += $1; printf "%s ", $2 } END { printf "*.manifest\n" }' \
+    > "$folder/trips"
   awk '{ print "trip " NR ": " $0 }' "$folder/trips"
 }
 
@@ -74,6 +77,14 @@ find_torch() {
   if [[ -z ${HEADSTART_TORCH_DIR:-} ]]; then
     HEADSTART_TORCH_DIR=$(python3 -c \
       'import os, torch; print(os.path.dirname(torch.__file__))')
+  fi
+  local found
+  found=$(sed -n "s/^__version__ = '\([0-9.]*\).*/\1/p" \
+    "$HEADSTART_TORCH_DIR/version.py")
+  if [[ $found != "$torch_version" ]]; then
+    echo "$HEADSTART_TORCH_DIR is torch ${found:-of unknown version}; the" \
+      "programs are built with $torch_version and run with no other" >&2
+    exit 1
   fi
   export HEADSTART_TORCH_DIR
   export LD_LIBRARY_PATH=$HEADSTART_TORCH_DIR/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

@@ -40,12 +40,18 @@ class CudaEvent final : public DeviceEvent {
   at::cuda::CUDAEvent event_;
 };
 
+// Memory that recordings share while there are any: they never run beside each
+// other, and nothing in it is read after a replay.
+using Pool = std::shared_ptr<const at::cuda::MempoolId_t>;
+
 class CudaRecording final : public Recording {
  public:
+  explicit CudaRecording(Pool pool) : pool_(std::move(pool)) {}
   void Replay() override { graph_.replay(); }
   at::cuda::CUDAGraph& graph() { return graph_; }
 
  private:
+  const Pool pool_;
   at::cuda::CUDAGraph graph_;
 };
 
@@ -57,8 +63,8 @@ class CudaDevice final : public Device {
               std::to_string(properties.major) +
               std::to_string(properties.minor)),
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true, index_)),
-        copies_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, index_)),
-        pool_(at::cuda::graph_pool_handle()) {
+        copies_(
+            c10::cuda::getStreamFromPool(/*isHighPriority=*/false, index_)) {
     c10::cuda::setCurrentCUDAStream(stream_);
   }
 
@@ -99,15 +105,13 @@ class CudaDevice final : public Device {
  private:
   // Leaves the stream and the allocator as they were before a recording that
   // did not end well.
-  void Abandon(at::cuda::CUDAGraph& graph);
+  void Abandon(at::cuda::CUDAGraph& graph, at::cuda::MempoolId_t pool);
 
   const c10::DeviceIndex index_;
   const std::string name_;
   const CUDAStream stream_;
   const CUDAStream copies_;
-  // Memory that all recordings share: they never run beside each other, and
-  // nothing in it is read after a replay.
-  const at::cuda::MempoolId_t pool_;
+  std::weak_ptr<const at::cuda::MempoolId_t> pool_;
 };
 
 int64_t CudaDevice::FreeBytes() {
@@ -159,11 +163,18 @@ std::unique_ptr<Recording> CudaDevice::Record(const std::function<void()>& work,
   // What steps without a recording held goes to the recording.
   stream_.synchronize();
   allocator::emptyCache();
-  auto recording = std::make_unique<CudaRecording>();
+  Pool pool = pool_.lock();
+  if (pool == nullptr) {
+    // LibTorch forgets a pool with its last recording.
+    pool = std::make_shared<const at::cuda::MempoolId_t>(
+        at::cuda::graph_pool_handle());
+    pool_ = pool;
+  }
+  auto recording = std::make_unique<CudaRecording>(pool);
   at::cuda::CUDAGraph& graph = recording->graph();
   // Backward runs on a thread of LibTorch's, but on this stream. Another
   // thread's calls do not matter.
-  graph.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
+  graph.capture_begin(*pool, cudaStreamCaptureModeThreadLocal);
   try {
     work();
     graph.capture_end();
@@ -173,11 +184,12 @@ std::unique_ptr<Recording> CudaDevice::Record(const std::function<void()>& work,
   } catch (const std::exception& error) {
     why = error.what();
   }
-  Abandon(graph);
+  Abandon(graph, *pool);
   return nullptr;
 }
 
-void CudaDevice::Abandon(at::cuda::CUDAGraph& graph) {
+void CudaDevice::Abandon(at::cuda::CUDAGraph& graph,
+                         at::cuda::MempoolId_t pool) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   cudaStreamIsCapturing(stream_, &status);
   if (status != cudaStreamCaptureStatusNone) {
@@ -190,7 +202,7 @@ void CudaDevice::Abandon(at::cuda::CUDAGraph& graph) {
     }
   }
   try {
-    allocator::endAllocateToPool(index_, pool_);
+    allocator::endAllocateToPool(index_, pool);
   } catch (const std::exception&) {
     // It had been told.
   }
