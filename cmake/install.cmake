@@ -11,6 +11,10 @@ if(NOT HEADSTART_TORCH)
   return()
 endif()
 install(TARGETS headstart-trainer RUNTIME COMPONENT programs)
+if(TARGET headstart-trainer-cuda)  # As it is: it finds LibTorch as built.
+  install(PROGRAMS $<TARGET_FILE:headstart-trainer-cuda>
+    TYPE BIN COMPONENT programs)
+endif()
 
 file(STRINGS ${PROJECT_SOURCE_DIR}/base/version.h version_line
      REGEX "define HEADSTART_VERSION")

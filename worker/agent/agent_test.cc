@@ -52,6 +52,15 @@ TEST_F(AgentTest, TrainsStoresAndReportsEveryEpoch) {
   ASSERT_EQ(request.slots_size(), 2);
   EXPECT_EQ(request.slots(1).name(), "cpu:1");
   EXPECT_EQ(request.slots(1).device(), "stub device");
+  ASSERT_EQ(request.plugins_size(), 1);
+  EXPECT_EQ(request.plugins(0).kind(), v1::PluginDescription::DATASET);
+  EXPECT_EQ(request.plugins(0).name(), "dots");
+  EXPECT_EQ(request.plugins(0).version(), "2");
+  EXPECT_EQ(request.plugins(0).options_schema_json(), "{}");
+  EXPECT_EQ(request.plugins(0).file(), "dots.so");
+  ASSERT_EQ(request.refused_plugins_size(), 1);
+  EXPECT_EQ(request.refused_plugins(0).file(), "old.so");
+  EXPECT_EQ(request.refused_plugins(0).message(), "too old");
 }
 
 TEST_F(AgentTest, WritesManifestsThatSayWhatWasTrained) {

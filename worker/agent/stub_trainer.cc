@@ -128,7 +128,15 @@ int StubTrainer::Serve() {
     DieAmongTheFirst(action.number);
   }
   std::cerr << "stub trainer is ready" << std::endl;
-  Send(Ready{.library = "stub 1", .device = "stub device", .threads = 1});
+  Send(Ready{.library = "stub 1",
+             .device = "stub device",
+             .threads = 1,
+             .plugins = {{.kind = PluginKind::kDataset,
+                          .name = "dots",
+                          .version = "2",
+                          .options_schema_json = "{}",
+                          .file = "dots.so"}},
+             .refused_plugins = {{.file = "old.so", .message = "too old"}}});
   if (ActionAt(0, 0).what == "faint") return 1;
   for (;;) {
     auto message = Receive(absl::InfiniteDuration());

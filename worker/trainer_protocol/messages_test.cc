@@ -58,7 +58,13 @@ std::vector<TrainerMessage> TrainerMessages() {
   return {
       Ready{.library = "libtorch 2.11.0",
             .device = "cpu x86-64 avx512",
-            .threads = 2},
+            .threads = 2,
+            .plugins = {{.kind = PluginKind::kModel,
+                         .name = "mlp",
+                         .version = "1",
+                         .options_schema_json = "{}",
+                         .file = "mlp.so"}},
+            .refused_plugins = {{.file = "x.so", .message = "too old"}}},
       Started{.run = "trainings/2/runs/1",
               .attempt = 1,
               .slab_bytes = SlabBytes(table),
@@ -113,6 +119,13 @@ TEST(MessagesTest, ReadsIntegersInQuotesAndUnknownFields) {
 
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(std::get<Snapshot>(*read), (Snapshot{.epoch = 12, .slab = 1}));
+}
+
+TEST(MessagesTest, TakesATrainerWithoutPlugins) {
+  const auto read = ParseTrainerMessage(
+      R"({"type":"ready","protocol":1,"library":"x","device":"y","threads":1})");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(std::get<Ready>(*read).plugins.empty());
 }
 
 TEST(MessagesTest, KeepsNotANumber) {
