@@ -21,7 +21,8 @@ std::vector<Event> StartTraining(const State& state, const Study& study,
     wanted.mutable_from()->mutable_winner()->set_study(name);
   }
   const absl::StatusOr<v1::Training> resolved =
-      ResolveTraining(state, wanted, absl::StrCat("then[", index, "]"));
+      ResolveTraining(state, wanted, absl::StrCat("then[", index, "]"),
+                      /*recorded=*/&study.spec().then(index).training());
   std::vector<Event> events;
   internal::v1::TrainingCreated& created =
       *events.emplace_back().mutable_training_created();

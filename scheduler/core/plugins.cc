@@ -59,7 +59,8 @@ absl::Status NobodyHas(const State& state, const std::string& path,
 
 }  // namespace
 
-absl::Status ResolvePlugins(const State& state, const v1::TrainingSpec* source,
+absl::Status ResolvePlugins(const State& state,
+                            absl::Span<const v1::TrainingSpec* const> recorded,
                             absl::string_view prefix, v1::TrainingSpec& spec) {
   absl::Status status;
   ForEachPlugin(spec, [&](v1::PluginDescription::Kind kind, auto& plugin,
@@ -72,11 +73,12 @@ absl::Status ResolvePlugins(const State& state, const v1::TrainingSpec* source,
              other.version() == plugin.version();
     };
     plugin.clear_options_schema_json();
-    if (source != nullptr) {
-      ForEachPlugin(*source, [&](v1::PluginDescription::Kind source_kind,
-                                 const auto& recorded, absl::string_view) {
-        if (source_kind == kind && is_it(recorded)) {
-          plugin.set_options_schema_json(recorded.options_schema_json());
+    for (const v1::TrainingSpec* other : recorded) {
+      if (other == nullptr) continue;
+      ForEachPlugin(*other, [&](v1::PluginDescription::Kind other_kind,
+                                const auto& known, absl::string_view) {
+        if (other_kind == kind && is_it(known)) {
+          plugin.set_options_schema_json(known.options_schema_json());
         }
       });
       if (!plugin.options_schema_json().empty()) return;

@@ -5,19 +5,20 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "headstart/v1/training_spec.pb.h"
 #include "scheduler/core/state.h"
 
 namespace headstart::scheduler {
 
-// Sets the option schema of each plug-in that the spec names: that of `source`,
-// the recorded spec that it comes from, if it names the same plug-in; otherwise
-// the one that workers announce who are not GONE. `source` may be null.
+// Sets the option schema of each plug-in that the spec names: that of the first
+// of `recorded` that names the same plug-in with one; otherwise what workers
+// announce who are not GONE. There may be null among `recorded`.
 //   FailedPrecondition  no worker has it, and what there is instead; or two
-//   have
-//                       it with different schemas.
-absl::Status ResolvePlugins(const State& state, const v1::TrainingSpec* source,
+//                       have it with different schemas.
+absl::Status ResolvePlugins(const State& state,
+                            absl::Span<const v1::TrainingSpec* const> recorded,
                             absl::string_view prefix, v1::TrainingSpec& spec);
 
 // What the worker offers, for people: "mnist, model plug-in mlp 1", or "none".

@@ -213,5 +213,41 @@ TEST_F(PluginsTest, TrainingsKeepTheSchemaOfTheirSource) {
   world_.ExpectReplayEqual();
 }
 
+// Nobody has the training's plug-in any more when the study ends.
+TEST_F(PluginsTest, ThenKeepsThePluginsThatItWasCreatedWith) {
+  v1::PluginDescription second = Mlp();
+  second.set_version("2");
+  Call(MessageWith("workers/a", {Mlp(), second}));
+  v1::Study study = PluginStudy();
+  v1::Training& then = *study.add_then();
+  *then.mutable_training() = study.training();
+  v1::PluginModel& plugin =
+      *then.mutable_training()->mutable_model()->mutable_plugin();
+  plugin.set_version("2");
+  plugin.set_options_schema_json("not what the worker says");
+  then.add_seeds(1);
+  world_.Do(CreateStudy{{}, study});
+
+  v1::SynchronizeRequest request = MessageWith("workers/a", {Mlp()});
+  v1::SynchronizeResponse answer = Call(request);
+  while (answer.assignments_size() == 1) {
+    request = MessageWith("workers/a", {Mlp()});
+    *request.add_attempts() =
+        TestWorld::Trained(answer.assignments(0).assignment(),
+                           [](const v1::Assignment& work, int64_t) {
+                             return 1.0 / work.attempt();
+                           });
+    answer = Call(request);
+  }
+  const auto training = world_.scheduler().GetTraining("trainings/1");
+  ASSERT_THAT(training, IsOk());
+  EXPECT_EQ(training->state(), v1::Training::RUNNING)
+      << training->state_message();
+  EXPECT_EQ(
+      training->resolved_training().model().plugin().options_schema_json(),
+      kSchema);
+  world_.ExpectReplayEqual();
+}
+
 }  // namespace
 }  // namespace headstart::scheduler

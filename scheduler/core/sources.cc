@@ -194,7 +194,8 @@ absl::Status CheckTraining(const v1::Training& training,
 absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
                                              const v1::TrainingSpec* source,
                                              const v1::Training& training,
-                                             absl::string_view prefix) {
+                                             absl::string_view prefix,
+                                             const v1::TrainingSpec* recorded) {
   v1::TrainingSpec spec;
   if (source != nullptr) {
     spec = *source;
@@ -208,7 +209,7 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
   Override(training.training(), spec);
   if (training.epochs() > 0) spec.set_epochs(training.epochs());
   const std::string path = Below(prefix, "training");
-  HS_RETURN_IF_ERROR(ResolvePlugins(state, source, path, spec));
+  HS_RETURN_IF_ERROR(ResolvePlugins(state, {source, recorded}, path, spec));
   HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, path));
   if (source != nullptr &&
       (spec.precision() == v1::FP64) != (source->precision() == v1::FP64)) {
@@ -238,7 +239,8 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
 
 absl::StatusOr<v1::Training> ResolveTraining(const State& state,
                                              const v1::Training& training,
-                                             absl::string_view prefix) {
+                                             absl::string_view prefix,
+                                             const v1::TrainingSpec* recorded) {
   HS_RETURN_IF_ERROR(CheckTraining(training, prefix));
   v1::Training resolved;
   resolved.set_display_name(training.display_name());
@@ -261,7 +263,8 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
       name = WinnerName{study->study, winner.epoch()}.ToString();
     }
   } else {
-    HS_ASSIGN_OR_RETURN(spec, InheritSpec(state, nullptr, training, prefix));
+    HS_ASSIGN_OR_RETURN(
+        spec, InheritSpec(state, nullptr, training, prefix, recorded));
     name = spec.initializer().checkpoint().checkpoint();
   }
   resolved.set_state(v1::Training::RUNNING);
@@ -277,8 +280,8 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
     if (training.has_from()) {
       const v1::TrainingSpec inherited =
           state.FindRun(source->run)->ParseTraining();
-      HS_ASSIGN_OR_RETURN(spec,
-                          InheritSpec(state, &inherited, training, prefix));
+      HS_ASSIGN_OR_RETURN(
+          spec, InheritSpec(state, &inherited, training, prefix, recorded));
     }
     resolved.set_source_checkpoint(source->ToString());
     spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(

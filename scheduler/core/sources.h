@@ -37,18 +37,19 @@ std::vector<CheckpointName> SourcesOf(const v1::Training& training);
 // The spec of a training's runs: `source` with the fields that `training` sets
 // replaced, or `training`'s own spec when there is no source. Complete and
 // checked but for the initializer, which the caller sets when there is a
-// source.
-absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
-                                             const v1::TrainingSpec* source,
-                                             const v1::Training& training,
-                                             absl::string_view prefix);
+// source. Plug-ins are those of `source`, of `recorded` (which may be null too)
+// or of the workers.
+absl::StatusOr<v1::TrainingSpec> InheritSpec(
+    const State& state, const v1::TrainingSpec* source,
+    const v1::Training& training, absl::string_view prefix,
+    const v1::TrainingSpec* recorded = nullptr);
 
 // What a person wrote as a training, as it is recorded: source and spec
 // resolved, PREPARING if it has a source and RUNNING if it has none. `prefix`
 // is the training's path in what they wrote, empty or such as "then[0]".
-absl::StatusOr<v1::Training> ResolveTraining(const State& state,
-                                             const v1::Training& training,
-                                             absl::string_view prefix);
+absl::StatusOr<v1::Training> ResolveTraining(
+    const State& state, const v1::Training& training, absl::string_view prefix,
+    const v1::TrainingSpec* recorded = nullptr);
 
 // The fields of a training that need no source to be judged.
 absl::Status CheckTraining(const v1::Training& training,

@@ -102,7 +102,7 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
   complete.set_display_name(study.display_name());
   v1::TrainingSpec training = study.training();
   HS_RETURN_IF_ERROR(
-      ResolvePlugins(state, /*source=*/nullptr, "training", training));
+      ResolvePlugins(state, /*recorded=*/{}, "training", training));
   HS_ASSIGN_OR_RETURN(*complete.mutable_training(),
                       CompleteSpec(training, "training"));
   const bool searches_stop =
@@ -166,6 +166,12 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
     if (training.has_from()) *kept.mutable_from() = training.from();
     if (training.has_training()) {
       *kept.mutable_training() = training.training();
+      // Not when the study ends: the workers may be others by then.
+      HS_RETURN_IF_ERROR(ResolvePlugins(
+          state,
+          {training.from().has_winner() ? &complete.training() : nullptr},
+          absl::StrCat("then[", complete.then_size() - 1, "].training"),
+          *kept.mutable_training()));
     }
     kept.set_epochs(training.epochs());
     *kept.mutable_seeds() = training.seeds();

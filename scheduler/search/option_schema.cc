@@ -208,10 +208,11 @@ absl::StatusOr<OptionSchema::Option> ParseOption(const Struct& keywords) {
 
 }  // namespace
 
-absl::StatusOr<OptionValues> ParseOptions(const std::string& json) {
+absl::StatusOr<OptionValues> ParseOptions(const std::string& json,
+                                          size_t bytes_max) {
   OptionValues options;
   if (json.empty()) return options;
-  HS_ASSIGN_OR_RETURN(const Struct object, ParseObject(json, kOptionsBytesMax));
+  HS_ASSIGN_OR_RETURN(const Struct object, ParseObject(json, bytes_max));
   for (const auto& [name, value] : object.fields()) {
     if (!IsScalar(value)) {
       return absl::InvalidArgumentError(

@@ -25,7 +25,8 @@ inline constexpr size_t kOptionsBytesMax = 64 << 10;
 using OptionValues = absl::btree_map<std::string, google::protobuf::Value>;
 
 // One JSON object without objects and lists in it; none when `json` is empty.
-absl::StatusOr<OptionValues> ParseOptions(const std::string& json);
+absl::StatusOr<OptionValues> ParseOptions(const std::string& json,
+                                          size_t bytes_max = kOptionsBytesMax);
 
 // The one text that equal options have: sorted by name, no spaces.
 std::string PrintOptions(const OptionValues& options);

@@ -261,11 +261,75 @@ TEST(PluginSearchTest, JudgesRangesByTheSchema) {
                 value { string_value: "x" } } fields { key: "version"
                 value { string_value: "1" } } } } })",
             "a plug-in cannot be a value of a search"},
+           {R"(" choice { values { struct_value { fields { key: "name"
+                value { string_value: "x" } } fields { key: "version"
+                value { string_value: "1" } }
+                fields { key: "options_schema_json"
+                value { string_value: "{}" } } } } })",
+            "a plug-in cannot be a value of a search"},
        }) {
     EXPECT_THAT(SpaceWith(parameter),
                 StatusIs(absl::StatusCode::kInvalidArgument, text))
         << parameter;
   }
+}
+
+// A schema with two texts that may be as long as one likes.
+v1::Study TextsStudy(size_t a_bytes, size_t b_bytes) {
+  v1::Study study = StudyWith(R"(")");
+  v1::PluginModel& plugin =
+      *study.mutable_training()->mutable_model()->mutable_plugin();
+  plugin.set_options_schema_json(R"({"properties":{
+      "a":{"type":"string","default":""},
+      "a.b":{"type":"string","default":""}}})");
+  plugin.clear_options_json();
+  FillSpecDefaults(*study.mutable_training());
+  study.mutable_search()->clear_parameters();
+  for (const auto& [name, bytes] :
+       {std::pair<std::string, size_t>("a", a_bytes), {"a.b", b_bytes}}) {
+    v1::Parameter& parameter = *study.mutable_search()->add_parameters();
+    parameter.set_path(absl::StrCat("model.plugin.options_json#/", name));
+    parameter.mutable_choice()->add_values()->set_string_value(
+        std::string(bytes, 'x'));
+  }
+  return study;
+}
+
+absl::StatusOr<Space> TextsSpace(size_t a_bytes, size_t b_bytes) {
+  const v1::Study study = TextsStudy(a_bytes, b_bytes);
+  return Space::Create(study.search().parameters(), study.training());
+}
+
+TEST(PluginSearchTest, BoundsTextsOneByOneAndTogether) {
+  EXPECT_THAT(TextsSpace(10, 70'000),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "values[0]: model.plugin.options_json: has 70019 bytes; "
+                       "at most 65536 are allowed"));
+  const absl::StatusOr<Space> space = TextsSpace(35'000, 35'000);
+  ASSERT_THAT(space, IsOk());
+  const Point point = space->Draw(1, 1);
+  EXPECT_EQ(point.values[1].value().size(), 35'000u);
+  EXPECT_THAT(CompleteSpec(point.training, "training"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "training.model.plugin.options_json: has 70019 bytes"));
+}
+
+TEST(PluginSearchTest, SearchesOptionsWhoseNamesHaveDots) {
+  const absl::StatusOr<Space> space = TextsSpace(1, 2);
+  ASSERT_THAT(space, IsOk());
+  EXPECT_EQ(space->Draw(1, 1).training.model().plugin().options_json(),
+            R"({"a":"x","a.b":"xx"})");
+}
+
+// Escaping makes six bytes of one.
+TEST(PluginSpecTest, BoundsOptionsAsTheyAreRecorded) {
+  v1::TrainingSpec spec = TextsStudy(1, 1).training();
+  spec.mutable_model()->mutable_plugin()->set_options_json(
+      absl::StrCat(R"({"a":")", std::string(12'000, '<'), R"("})"));
+  EXPECT_THAT(CompleteSpec(spec, "training"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "training.model.plugin.options_json: has 72015 bytes "
+                       "with its defaults, as it is recorded; at most 65536"));
 }
 
 TEST(PluginSpecTest, ChecksNamesAndOptions) {

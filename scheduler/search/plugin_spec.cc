@@ -15,12 +15,6 @@ namespace {
 template <typename Plugin>
 absl::StatusOr<OptionValues> CompleteOptions(const Plugin& plugin,
                                              const std::string& path) {
-  if (plugin.options_schema_json().empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path,
-        ": a plug-in cannot be a value of a search. Search its options, as in "
-        "model.plugin.options_json#/width, or create one study per plug-in."));
-  }
   const absl::StatusOr<OptionSchema> schema =
       OptionSchema::Parse(plugin.options_schema_json());
   if (!schema.ok()) {
@@ -31,7 +25,17 @@ absl::StatusOr<OptionValues> CompleteOptions(const Plugin& plugin,
   const std::string where = absl::StrCat(path, ".options_json");
   absl::StatusOr<OptionValues> options = ParseOptions(plugin.options_json());
   if (!options.ok()) return Annotate(options.status(), where);
-  return schema->Complete(*std::move(options), where);
+  options = schema->Complete(*std::move(options), where);
+  if (!options.ok()) return options;
+  // It is recorded with its defaults and escapes.
+  if (const size_t bytes = PrintOptions(*options).size();
+      bytes > kOptionsBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ": has ", bytes,
+                     " bytes with its defaults, as it is recorded; at most ",
+                     kOptionsBytesMax, " are allowed."));
+  }
+  return options;
 }
 
 }  // namespace

@@ -39,6 +39,12 @@ absl::Status CheckSearchable(absl::string_view path) {
   return absl::OkStatus();
 }
 
+// Whether `outer` names a message around what `inner` names. Names of options
+// may have dots.
+bool IsAround(const std::string& outer, absl::string_view inner) {
+  return !absl::StrContains(outer, '#') && absl::StartsWith(inner, outer + ".");
+}
+
 absl::Status CheckScale(v1::Scale scale, double min) {
   if (scale == v1::LOG && !(min > 0)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -116,8 +122,8 @@ absl::StatusOr<Space> Space::Create(
         return absl::InvalidArgumentError(
             absl::StrCat(where, ": parameters[", j, "] has the same path."));
       }
-      if (absl::StartsWith(parameter.path(), other + ".") ||
-          absl::StartsWith(other, parameter.path() + ".")) {
+      if (IsAround(other, parameter.path()) ||
+          IsAround(parameter.path(), other)) {
         return absl::InvalidArgumentError(
             absl::StrCat(where, ": overlaps with ", Where(j, parameters[j]),
                          "; one would overwrite the other."));
@@ -139,7 +145,11 @@ absl::Status Space::Judge(const Dimension& dimension,
   const absl::string_view fits = FittingDomains(path.type());
   // A value that the field itself refuses is refused here, before any trial.
   v1::TrainingSpec probe = base;
-  const auto check = [&]() { return CheckFields(probe, ""); };
+  const auto check = [&]() {
+    v1::TrainingSpec spec = probe;
+    if (parameter.has_choice()) FillSpecDefaults(spec);
+    return CheckFields(spec, "");
+  };
   switch (parameter.domain_case()) {
     case v1::Parameter::kDouble: {
       if (path.type() != SpecPath::Type::kDouble) {
@@ -195,14 +205,13 @@ absl::Status Space::Judge(const Dimension& dimension,
     } else {
       SetListed(dimension, i, probe);
     }
+    if (absl::Status status = check(); !status.ok()) {
+      return Annotate(status, value);
+    }
     const std::string text = path.Text(probe);
     if (!texts.insert(text).second) {
       return absl::InvalidArgumentError(
           absl::StrCat(value, ": ", text, " stands twice."));
-    }
-    if (parameter.has_choice()) FillSpecDefaults(probe);
-    if (absl::Status status = check(); !status.ok()) {
-      return Annotate(status, value);
     }
   }
   return absl::OkStatus();

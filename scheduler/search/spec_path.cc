@@ -64,6 +64,15 @@ absl::Status DoesNotFit(const Value& value, absl::string_view allowed) {
       Json(value), " does not fit; the field takes ", allowed, "."));
 }
 
+// Options of a spec that had been checked before its fields were searched. Set
+// values can make them longer than they may be; that is for CheckFields to say.
+OptionValues OwnOptions(const v1::TrainingSpec& spec) {
+  const auto options =
+      ParseOptions(spec.model().plugin().options_json(), std::string::npos);
+  HS_CHECK_OK(options.status());
+  return *options;
+}
+
 }  // namespace
 
 absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view full_path,
@@ -165,21 +174,18 @@ absl::Status SpecPath::FindOption(absl::string_view pointer,
   return absl::OkStatus();
 }
 
-// Options of a spec that has been checked.
 Value SpecPath::Option(const v1::TrainingSpec& spec) const {
-  const auto options = ParseOptions(spec.model().plugin().options_json());
-  HS_CHECK_OK(options.status());
-  const auto found = options->find(option_);
-  HS_CHECK(found != options->end()) << path_;
+  const OptionValues options = OwnOptions(spec);
+  const auto found = options.find(option_);
+  HS_CHECK(found != options.end()) << path_;
   return found->second;
 }
 
 void SpecPath::SetOption(v1::TrainingSpec& spec, const Value& value) const {
-  v1::PluginModel& plugin = *spec.mutable_model()->mutable_plugin();
-  auto options = ParseOptions(plugin.options_json());
-  HS_CHECK_OK(options.status());
-  (*options)[option_] = value;
-  plugin.set_options_json(PrintOptions(*options));
+  OptionValues options = OwnOptions(spec);
+  options[option_] = value;
+  spec.mutable_model()->mutable_plugin()->set_options_json(
+      PrintOptions(options));
 }
 
 SpecPath::Type SpecPath::type() const {
@@ -290,6 +296,13 @@ absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
         Json(value), " does not fit: ",
         absl::string_view(status.message().data(), status.message().size()),
         ". The field has ", FieldNames(*field_->message_type()), "."));
+  }
+  // Its options would be checked by a schema that came with it.
+  if ((path_ == "model" || path_ == "model.plugin") &&
+      spec.model().has_plugin()) {
+    return absl::InvalidArgumentError(
+        "a plug-in cannot be a value of a search. Search its options, as in "
+        "model.plugin.options_json#/width, or create one study per plug-in.");
   }
   return absl::OkStatus();
 }

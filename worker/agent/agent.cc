@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -53,6 +54,10 @@ bool IsAnsweredAtOnce(const v1::SynchronizeRequest& request) {
                               attempt.state() == v1::Attempt::SUCCEEDED ||
                               attempt.state() == v1::Attempt::FAILED;
                      });
+}
+
+bool SameBytes(const v1::PluginDescription& a, const v1::PluginDescription& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
 }
 
 // Errors after which the same call can never succeed.
@@ -197,10 +202,19 @@ absl::Status Agent::AwaitSlots() {
     HS_RETURN_IF_ERROR(start->status());
     slot_descriptions_.push_back((*start)->slot);
   }
-  if (!slot_starts_.empty()) {
-    plugins_ = (*slot_starts_.front())->plugins;
-    refused_plugins_ = (*slot_starts_.front())->refused_plugins;
+  if (slot_starts_.empty()) return absl::OkStatus();
+  const SlotStart& first = **slot_starts_.front();
+  for (const auto& start : slot_starts_) {
+    const SlotStart& other = **start;
+    if (!absl::c_equal(other.plugins, first.plugins, SameBytes)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "slots ", first.slot.name(), " and ", other.slot.name(),
+          " have different plug-ins. Did the folder change just now? The log "
+          "names those that could not be loaded. Start the worker again"));
+    }
   }
+  plugins_ = first.plugins;
+  refused_plugins_ = first.refused_plugins;
   return absl::OkStatus();
 }
 

@@ -7,6 +7,24 @@
 #include "base/check.h"
 
 namespace headstart::worker {
+namespace {
+
+// The scheduler's bounds.
+constexpr size_t kFileBytesMax = 255;
+constexpr size_t kMessageBytesMax = 2'000;
+
+// The text, or as many of its characters as fit. UTF-8, as all that trainers
+// say.
+std::string Start(const std::string& text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  const auto continues = [&](size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  while (bytes_max > 0 && continues(bytes_max)) --bytes_max;
+  return text.substr(0, bytes_max);
+}
+
+}  // namespace
 
 Assign ToAssign(const v1::Assignment& assignment, std::vector<Source> sources) {
   Assign assign{.run = assignment.run(),
@@ -75,14 +93,14 @@ v1::PluginDescription ToProto(const PluginDescription& plugin) {
   description.set_name(plugin.name);
   description.set_version(plugin.version);
   description.set_options_schema_json(plugin.options_schema_json);
-  description.set_file(plugin.file);
+  description.set_file(Start(plugin.file, kFileBytesMax));
   return description;
 }
 
 v1::RefusedPlugin ToProto(const RefusedPlugin& refused) {
   v1::RefusedPlugin result;
-  result.set_file(refused.file);
-  result.set_message(refused.message);
+  result.set_file(Start(refused.file, kFileBytesMax));
+  result.set_message(Start(refused.message, kMessageBytesMax));
   return result;
 }
 

@@ -50,5 +50,25 @@ TEST(ConvertTest, KnowsEveryFailureReason) {
   }
 }
 
+// The scheduler counts bytes, and would refuse the worker.
+TEST(ConvertTest, CutsLongTextsBetweenCharacters) {
+  std::string a_umlaut;
+  for (int i = 0; i < 1'500; ++i) a_umlaut += "\u00e4";
+
+  const v1::RefusedPlugin refused =
+      ToProto(RefusedPlugin{.file = "x" + a_umlaut, .message = a_umlaut});
+  EXPECT_EQ(refused.file().size(), 255u);
+  EXPECT_EQ(refused.message(), a_umlaut.substr(0, 2'000));
+
+  const v1::PluginDescription plugin =
+      ToProto(PluginDescription{.kind = PluginKind::kModel,
+                                .name = "a",
+                                .version = "1",
+                                .options_schema_json = "{}",
+                                .file = a_umlaut});
+  EXPECT_EQ(plugin.file(), a_umlaut.substr(0, 254));
+  EXPECT_EQ(plugin.name(), "a");
+}
+
 }  // namespace
 }  // namespace headstart::worker

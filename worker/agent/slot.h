@@ -211,9 +211,10 @@ class Slot final {
   bool said_handed_back_ = false;
   std::unique_ptr<Current> current_;
   std::unique_ptr<TrainerProcess> trainer_;
-  std::optional<Ready> ready_;  // Of this trainer.
-  bool started_once_ = false;   // on_first_start was called.
-  int killed_starts_ = 0;       // Ended by a signal before that.
+  std::optional<Ready> ready_;              // Of this trainer.
+  bool started_once_ = false;               // on_first_start was called.
+  int killed_starts_ = 0;                   // Ended by a signal before that.
+  std::vector<PluginDescription> plugins_;  // Of the first start.
   // Monotonic deadlines.
   absl::Duration start_at_ = absl::ZeroDuration();
   absl::Duration ready_until_ = absl::InfiniteDuration();

@@ -161,10 +161,16 @@ absl::Status Slot::On(const Ready& ready) {
         absl::StrCat("it speaks version ", ready.protocol, ", this agent ",
                      kTrainerProtocolVersion));
   }
+  if (started_once_ && ready.plugins != plugins_) {
+    return absl::FailedPreconditionError(
+        "its plug-ins are not those that the worker announced when it started. "
+        "Start the worker again when they change");
+  }
   ready_ = ready;
   ready_until_ = absl::InfiniteDuration();
   if (!started_once_) {
     started_once_ = true;
+    plugins_ = ready.plugins;
     SlotStart start;
     start.slot.set_name(options_.spec.name);
     start.slot.set_device(ready.device);

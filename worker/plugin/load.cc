@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <exception>
 #include <utility>
 
@@ -18,7 +20,7 @@
 namespace headstart::worker {
 namespace {
 
-constexpr unsigned kLoadSecondsMax = 20;
+constexpr int64_t kLoadSecondsMax = 20;
 
 class Collector final : public plugin::Registry {
  public:
@@ -104,14 +106,21 @@ absl::StatusOr<PluginEntries> LoadEntries(const std::string& path) {
   return std::move(collector.entries);
 }
 
-absl::Status ProbeLoading(const std::string& path) {
+absl::Status ProbeLoading(const std::string& path, absl::Duration at_most) {
+  const int64_t seconds =
+      std::min(kLoadSecondsMax, absl::ToInt64Seconds(at_most));
+  if (seconds < 1) {
+    return absl::FailedPreconditionError(
+        "it was not tried: the files before it took all the time that loading "
+        "plug-ins may take.");
+  }
   const pid_t child = fork();
   if (child < 0) return ErrnoStatus(errno, "fork");
   if (child == 0) {
     // Its output would be read as the trainer's.
     dup2(STDERR_FILENO, STDOUT_FILENO);
     signal(SIGALRM, SIG_DFL);
-    alarm(kLoadSecondsMax);
+    alarm(static_cast<unsigned>(seconds));
     static_cast<void>(LoadEntries(path).ok());
     _exit(0);
   }
@@ -128,7 +137,7 @@ absl::Status ProbeLoading(const std::string& path) {
   const int signal_number = WTERMSIG(how);
   if (signal_number == SIGALRM) {
     return absl::FailedPreconditionError(
-        absl::StrCat("it did not load within ", kLoadSecondsMax, " seconds."));
+        absl::StrCat("it did not load within ", seconds, " seconds."));
   }
   return absl::FailedPreconditionError(
       absl::StrCat("it crashes the process that loads it, by signal ",

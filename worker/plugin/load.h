@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 #include "worker/plugin/plugin.h"
 
@@ -28,7 +29,8 @@ absl::Status CheckDescription(absl::string_view file_bytes);
 absl::StatusOr<PluginEntries> LoadEntries(const std::string& path);
 
 // Does the same in a child process: FailedPrecondition when that crashes,
-// exits or hangs. Called before the process has threads.
-absl::Status ProbeLoading(const std::string& path);
+// exits, or takes longer than `at_most` or 20 seconds. Called before the
+// process has threads.
+absl::Status ProbeLoading(const std::string& path, absl::Duration at_most);
 
 }  // namespace headstart::worker

@@ -145,8 +145,8 @@ class Registry {
 // all there is; its parameter is a Registry&.
 #define HEADSTART_PLUGIN(registry)                                          \
   extern "C" {                                                              \
-  extern const char headstart_plugin_description[];                         \
-  __attribute__((visibility("default"), used))                              \
+  extern __attribute__((visibility("default"), used))                       \
+  const char headstart_plugin_description[];                                \
   const char headstart_plugin_description[] = HEADSTART_PLUGIN_DESCRIPTION; \
   }                                                                         \
   extern "C" __attribute__((visibility("default"))) void                    \

@@ -11,7 +11,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -21,9 +23,8 @@
 namespace headstart::worker {
 namespace {
 
-// What the scheduler takes from one worker.
-constexpr size_t kPluginsMax = 100;
-constexpr size_t kMessageBytesMax = 2'000;
+// Of all files, one after the other: agents wait two minutes for a trainer.
+constexpr absl::Duration kProbeTimeMax = absl::Seconds(60);
 
 bool IsName(absl::string_view name) {
   return !name.empty() && name.size() <= 64 &&
@@ -113,6 +114,21 @@ absl::Status CheckImages(const plugin::Images& images) {
   return absl::OkStatus();
 }
 
+// That the file can be loaded.
+absl::Status Probe(const std::string& path, absl::Duration at_most) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return absl::FailedPreconditionError(
+        error ? absl::StrCat("it cannot be read: ", error.message(), ".")
+              : "it is no regular file.");
+  }
+  {
+    HS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+    HS_RETURN_IF_ERROR(CheckDescription(bytes));
+  }
+  return ProbeLoading(path, at_most);
+}
+
 }  // namespace
 
 std::string PluginText(PluginKind kind, const PluginSpec& spec) {
@@ -126,15 +142,26 @@ Plugins Plugins::Load(const std::string& folder) {
     HS_LOG(kError, "plug-in refused file={} why=\"{}\"", file, why.message());
     if (plugins.refused_.size() == kPluginsMax) return;
     plugins.refused_.push_back(
-        {.file = file.substr(0, 255),
-         .message = std::string(why.message().substr(0, kMessageBytesMax))});
+        {.file = file, .message = std::string(why.message())});
   };
   const absl::StatusOr<std::vector<std::string>> files = ListFiles(folder);
   if (!files.ok()) {
     refuse(folder, files.status());
     return plugins;
   }
+  // All in child processes first: a loaded one may have started threads.
+  const absl::Duration end = Clock::Real().Monotonic() + kProbeTimeMax;
+  std::vector<std::string> good;
   for (const std::string& file : *files) {
+    const absl::Status status =
+        Probe(absl::StrCat(folder, "/", file), end - Clock::Real().Monotonic());
+    if (status.ok()) {
+      good.push_back(file);
+    } else {
+      refuse(file, status);
+    }
+  }
+  for (const std::string& file : good) {
     const absl::Status status = plugins.Add(folder, file);
     if (!status.ok()) refuse(file, status);
   }
@@ -143,11 +170,6 @@ Plugins Plugins::Load(const std::string& folder) {
 
 absl::Status Plugins::Add(const std::string& folder, const std::string& file) {
   const std::string path = absl::StrCat(folder, "/", file);
-  {
-    HS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-    HS_RETURN_IF_ERROR(CheckDescription(bytes));
-  }
-  HS_RETURN_IF_ERROR(ProbeLoading(path));
   HS_ASSIGN_OR_RETURN(PluginEntries entries, LoadEntries(path));
 
   std::vector<PluginDescription> added;

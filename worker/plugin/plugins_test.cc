@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <stdexcept>
 
@@ -121,6 +123,11 @@ TEST_F(PluginsTest, RefusesWhatLacksItsFunction) {
 TEST_F(PluginsTest, RefusesWhatIsNoPlugin) {
   ASSERT_TRUE(WriteFileAtomically(folder_ / "text.so", "int main() {}").ok());
   EXPECT_THAT(Refusal(), HasSubstr("no shared library"));
+}
+
+TEST_F(PluginsTest, DoesNotWaitForAPipe) {
+  ASSERT_EQ(mkfifo((folder_ / "pipe.so").c_str(), 0600), 0);
+  EXPECT_EQ(Refusal(), "it is no regular file.");
 }
 
 TEST_F(PluginsTest, RefusesALibraryThatIsNoPlugin) {

@@ -495,6 +495,16 @@ absl::Status Check(const Finished& finished) {
   return CheckSeconds(finished.seconds, "finished");
 }
 
+absl::Status Check(const Ready& ready) {
+  const size_t most =
+      std::max(ready.plugins.size(), ready.refused_plugins.size());
+  if (most <= kPluginsMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("ready has ", ready.plugins.size(), " plugins and ",
+                   ready.refused_plugins.size(), " refused_plugins; at most ",
+                   kPluginsMax, " of each are allowed"));
+}
+
 template <typename Message>
 absl::Status Check(const Message&) {
   return absl::OkStatus();

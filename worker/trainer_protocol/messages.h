@@ -95,6 +95,9 @@ struct RefusedPlugin {
   bool operator==(const RefusedPlugin&) const = default;
 };
 
+// What `ready` may have of each kind.
+inline constexpr size_t kPluginsMax = 100;
+
 struct Ready {
   int64_t protocol = kTrainerProtocolVersion;
   std::string library;

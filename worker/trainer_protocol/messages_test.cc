@@ -128,6 +128,18 @@ TEST(MessagesTest, TakesATrainerWithoutPlugins) {
   EXPECT_TRUE(std::get<Ready>(*read).plugins.empty());
 }
 
+TEST(MessagesTest, BoundsThePluginsOfATrainer) {
+  Ready ready{.library = "x", .device = "y", .threads = 1};
+  ready.refused_plugins.resize(kPluginsMax, {.file = "x.so", .message = "old"});
+  EXPECT_TRUE(ParseTrainerMessage(ToJson(TrainerMessage(ready))).ok());
+
+  ready.refused_plugins.push_back({.file = "y.so", .message = "old"});
+  EXPECT_EQ(
+      ParseTrainerMessage(ToJson(TrainerMessage(ready))).status().message(),
+      "ready has 0 plugins and 101 refused_plugins; at most 100 of each "
+      "are allowed");
+}
+
 TEST(MessagesTest, KeepsNotANumber) {
   EpochDone epoch{.epoch = 1};
   epoch.measurement.training_loss = kNaN;
