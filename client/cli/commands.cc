@@ -252,9 +252,8 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
   if (has(kCluster)) {
     app.add_option("--slots", flags.slots,
                    "Trainers at a time: a number of one-thread slots, or a "
-                   "list such as cpu:4,cpu:4 (threads each). The trainer of "
-                   "this build takes only cpu. Default: one slot per core, at "
-                   "most 8");
+                   "list such as cpu:4,cuda:0 (4 threads; the first GPU). "
+                   "Default: one slot per core, at most 8");
     app.add_option("--plugins", flags.plugins,
                    "Folder with plug-ins (*.so), which add models and data "
                    "sets of your own; read when the servers start");

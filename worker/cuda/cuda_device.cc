@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
@@ -44,15 +45,24 @@ class CudaEvent final : public DeviceEvent {
 // other, and nothing in it is read after a replay.
 using Pool = std::shared_ptr<const at::cuda::MempoolId_t>;
 
+// LibTorch's graph cleans up after captures that ended; this one also after
+// those that CUDA would not end.
+class Graph final : public at::cuda::CUDAGraph {
+ public:
+  // After an exception from capture_begin or later. The stream, the allocators
+  // and the generators are then as they were before.
+  void Abandon(at::cuda::MempoolId_t pool);
+};
+
 class CudaRecording final : public Recording {
  public:
   explicit CudaRecording(Pool pool) : pool_(std::move(pool)) {}
   void Replay() override { graph_.replay(); }
-  at::cuda::CUDAGraph& graph() { return graph_; }
+  Graph& graph() { return graph_; }
 
  private:
   const Pool pool_;
-  at::cuda::CUDAGraph graph_;
+  Graph graph_;
 };
 
 class CudaDevice final : public Device {
@@ -103,10 +113,6 @@ class CudaDevice final : public Device {
                                     std::string& why) override;
 
  private:
-  // Leaves the stream and the allocator as they were before a recording that
-  // did not end well.
-  void Abandon(at::cuda::CUDAGraph& graph, at::cuda::MempoolId_t pool);
-
   const c10::DeviceIndex index_;
   const std::string name_;
   const CUDAStream stream_;
@@ -171,11 +177,11 @@ std::unique_ptr<Recording> CudaDevice::Record(const std::function<void()>& work,
     pool_ = pool;
   }
   auto recording = std::make_unique<CudaRecording>(pool);
-  at::cuda::CUDAGraph& graph = recording->graph();
-  // Backward runs on a thread of LibTorch's, but on this stream. Another
-  // thread's calls do not matter.
-  graph.capture_begin(*pool, cudaStreamCaptureModeThreadLocal);
+  Graph& graph = recording->graph();
   try {
+    // Backward runs on a thread of LibTorch's, but on this stream. Another
+    // thread's calls do not matter.
+    graph.capture_begin(*pool, cudaStreamCaptureModeThreadLocal);
     work();
     graph.capture_end();
     return recording;
@@ -184,29 +190,33 @@ std::unique_ptr<Recording> CudaDevice::Record(const std::function<void()>& work,
   } catch (const std::exception& error) {
     why = error.what();
   }
-  Abandon(graph, *pool);
+  graph.Abandon(*pool);
   return nullptr;
 }
 
-void CudaDevice::Abandon(at::cuda::CUDAGraph& graph,
-                         at::cuda::MempoolId_t pool) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  cudaStreamIsCapturing(stream_, &status);
-  if (status != cudaStreamCaptureStatusNone) {
-    try {
-      graph.capture_end();
-      cudaGetLastError();
-      return;
-    } catch (const std::exception&) {
-      // CUDA would not have it: then LibTorch has not yet told its allocator.
-    }
-  }
+// Does `work`, which LibTorch may refuse because it is done or was not begun.
+void Try(const std::function<void()>& work) {
   try {
-    allocator::endAllocateToPool(index_, pool);
+    work();
   } catch (const std::exception&) {
-    // It had been told.
+    cudaGetLastError();  // It was told; the next check must not find it.
   }
+}
+
+void Graph::Abandon(at::cuda::MempoolId_t pool) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cudaStreamIsCapturing(capture_stream_, &status);
+  if (status != cudaStreamCaptureStatusNone) Try([this] { capture_end(); });
   cudaGetLastError();
+  if (capture_ended_) return;  // The destructor knows what to do.
+  at::HostAllocator* host = at::getHostAllocator(at::kCUDA);
+  Try([&] { allocator::endAllocateToPool(capture_dev_, pool); });
+  Try([&] { allocator::releasePool(capture_dev_, pool); });
+  Try([&] { host->end_allocate_to_pool(pool); });
+  Try([&] { host->release_pool(pool); });
+  for (auto& [generator, increment] : captured_generator_states_) {
+    generator->capturing_ = false;
+  }
 }
 
 }  // namespace

@@ -66,6 +66,12 @@ DeviceEngine::DeviceEngine(Device& device, TrainingRun& run, int64_t seed,
       sums_(at::zeros(
           {2}, at::TensorOptions(at::kDouble).device(device.torch_device()))) {
   TellOfHost(training_);
+  if (!can_record_) {
+    HS_LOG(
+        kInfo,
+        "steps are not recorded, which is slower why=\"what a plug-in's model "
+        "does may differ from batch to batch\"");
+  }
   at::globalContext().setDeterministicCuDNN(run.recipe.deterministic);
   at::globalContext().setBenchmarkCuDNN(!run.recipe.deterministic);
 }

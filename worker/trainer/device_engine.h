@@ -18,7 +18,8 @@ namespace headstart::worker {
 
 // Asks for steps and does not wait for them: sums stay on the device until they
 // are read. After a few steps of one batch size the device records the step,
-// from the batch's images to the weights, and does it again at one call.
+// from the batch's images to the weights, and does it again at one call, but
+// for models of plug-ins.
 class DeviceEngine final : public Engine {
  public:
   DeviceEngine(Device& device, TrainingRun& run, int64_t seed, Clock& clock,
@@ -71,7 +72,8 @@ class DeviceEngine final : public Engine {
   at::Tensor sums_;  // Sums, as doubles on the device.
   std::map<EvaluatedPart, EvaluatedExamples> evaluated_;
   std::map<int64_t, Program> steps_;  // By batch size.
-  bool can_record_ = true;
+  // A plug-in's forward may decide on the host, anew for each batch.
+  bool can_record_ = !run_.recipe.model_plugin.has_value();
   bool told_of_host_ = false;
 };
 

@@ -162,5 +162,16 @@ TEST(DeviceEngineTest, NamesTheEpochOfANonFiniteLoss) {
               StatusIs(absl::StatusCode::kOutOfRange, "epoch 1"));
 }
 
+TEST(DeviceEngineTest, StoresWhatCameBeforeAFailure) {
+  const Json spec = Spec({{"batch_size", 32},
+                          {"optimizer", {{"sgd", {{"learning_rate", 1e30}}}}}});
+  MemoryHost host;
+  FakeDevice device;
+
+  EXPECT_THAT(RunOn(host, spec, 3, nullptr, 0, &device),
+              StatusIs(absl::StatusCode::kOutOfRange, "epoch 1"));
+  EXPECT_EQ(host.snapshots.size(), 1u);
+}
+
 }  // namespace
 }  // namespace headstart::worker

@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "worker/datasets/split.h"
 #include "worker/measurement/evaluation.h"
+#include "worker/trainer/arena.h"
 #include "worker/trainer/engine.h"
 #include "worker/trainer/phase_timer.h"
 #include "worker/trainer/training_run.h"
@@ -39,7 +40,8 @@ class Loop final {
         engine_(MakeEngine(run, assign.seed, clock, host, device)),
         snapshot_epoch_(assign.from_epoch) {}
 
-  absl::Status TrainEpochs();
+  // The host has every snapshot that was taken, however it ends.
+  absl::Status Run();
   // The last epoch that the host has a snapshot of.
   int64_t snapshot_epoch() const {
     return std::max(snapshot_epoch_, engine_->delivered_epoch());
@@ -48,6 +50,7 @@ class Loop final {
   const PhaseSeconds& seconds() const { return seconds_; }
 
  private:
+  absl::Status TrainEpochs();
   absl::Status TrainEpoch(int64_t epoch, Measurement& measurement);
   // OutOfRange when the sums up to step `steps_done` are not finite.
   absl::Status CheckLoss(const EpochSums& sums, int64_t epoch,
@@ -72,6 +75,15 @@ class Loop final {
   PhaseSeconds seconds_;
 };
 
+// A device's tensors lie one after another.
+absl::Status CheckMoves(const TrainingRun& run) {
+  const absl::Status moves = Arena::CanHold(run.state);
+  if (moves.ok()) return moves;
+  return absl::FailedPreconditionError(
+      absl::StrCat("the model cannot be trained on this slot's device: its ",
+                   moves.message(), ". Slots on the CPU take it."));
+}
+
 }  // namespace
 
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
@@ -82,9 +94,10 @@ absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
   if (absl::IsCancelled(prepared.status()))
     return host.Send(Paused{.epoch = -1});
   HS_ASSIGN_OR_RETURN(TrainingRun run, std::move(prepared));
+  if (device != nullptr) HS_RETURN_IF_ERROR(CheckMoves(run));
   HS_RETURN_IF_ERROR(host.Begin(run.started));
   Loop loop(assignment.assign, run, datasets, clock, host, device);
-  const absl::Status status = loop.TrainEpochs();
+  const absl::Status status = loop.Run();
   if (absl::IsCancelled(status)) {
     return host.Send(
         Paused{.epoch = loop.snapshot_epoch(), .seconds = loop.seconds()});
@@ -95,6 +108,12 @@ absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
 }
 
 namespace {
+
+absl::Status Loop::Run() {
+  absl::Status status = TrainEpochs();
+  status.Update(engine_->Deliver(/*wait=*/true));
+  return status;
+}
 
 absl::Status Loop::TrainEpochs() {
   HS_RETURN_IF_ERROR(engine_->GoOn(seconds_));
@@ -113,11 +132,10 @@ absl::Status Loop::TrainEpochs() {
     HS_RETURN_IF_ERROR(TakeSnapshot(epoch));
     if (StopsAfter(done.measurement)) break;
     if (host_.stop().has_value() && epoch < assign_.until_epoch) {
-      HS_RETURN_IF_ERROR(engine_->Deliver(/*wait=*/true));
       return absl::CancelledError();
     }
   }
-  return engine_->Deliver(/*wait=*/true);
+  return absl::OkStatus();
 }
 
 absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {

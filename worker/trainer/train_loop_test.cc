@@ -546,5 +546,20 @@ TEST(TrainLoopTest, NamesTheFieldOfASplitThatCannotBe) {
                "dataset.mnist: validation_examples: 200 would take 20"));
 }
 
+TEST(CheckTensorsTest, RefusesWhatCannotBeTrained) {
+  const at::Tensor tensor = at::zeros({2, 3});
+
+  EXPECT_THAT(CheckTensors({{.name = "a", .tensor = tensor},
+                            {.name = "b", .tensor = at::zeros({2, 3})}}),
+              IsOk());
+  EXPECT_THAT(CheckTensors({{.name = "a", .tensor = tensor.t()}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "the model's a is not contiguous"));
+  EXPECT_THAT(CheckTensors({{.name = "a", .tensor = tensor},
+                            {.name = "b", .tensor = tensor}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "the model's a and b are one tensor"));
+}
+
 }  // namespace
 }  // namespace headstart::worker

@@ -9,6 +9,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/random_stream.h"
@@ -60,6 +61,7 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                           ? plugins.MakeModel(*recipe.model_plugin, shape)
                           : MakeModel(recipe.model, shape));
   SetWeightType(*model, recipe.precision);
+  HS_RETURN_IF_ERROR(CheckTensors(initializers::StateDict(*model)));
   OptimizedParameters parameters = ListParameters(*model);
   TrainingRun run = {
       .recipe = recipe,
@@ -81,6 +83,25 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
   }
   run.started = ReadBack(run, assign, std::move(report));
   return run;
+}
+
+absl::Status CheckTensors(absl::Span<const NamedTensor> tensors) {
+  absl::flat_hash_map<const void*, absl::string_view> seen;
+  for (const NamedTensor& each : tensors) {
+    if (!each.tensor.is_contiguous()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the model's ", each.name,
+                       " is not contiguous; register tensor.contiguous()."));
+    }
+    const auto [first, is_new] =
+        seen.emplace(each.tensor.unsafeGetTensorImpl(), each.name);
+    if (!is_new) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the model's ", first->second, " and ", each.name,
+          " are one tensor. Register it once, and use it in both places."));
+    }
+  }
+  return absl::OkStatus();
 }
 
 void NoteEpoch(TrainingRun& run, int64_t epoch) {

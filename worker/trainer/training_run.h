@@ -7,8 +7,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
+#include "initializers/state_dict.h"
 #include "worker/datasets/registry.h"
 #include "worker/models/model.h"
 #include "worker/trainer/host.h"
@@ -45,6 +48,10 @@ struct TrainingRun {
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                                        DatasetReader& datasets,
                                        const Plugins& plugins);
+
+// FailedPrecondition unless each tensor of a model is contiguous and is
+// registered once: a tensor under two names would be updated twice a step.
+absl::Status CheckTensors(absl::Span<const initializers::NamedTensor> tensors);
 
 // Brings `run.state` up to date with epoch `epoch`, before it is snapshotted.
 void NoteEpoch(TrainingRun& run, int64_t epoch);
