@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
@@ -27,6 +28,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/support/training_json.h"
 #include "worker/trainer/runtime.h"
+#include "worker/trainer/training_run.h"
 
 namespace headstart::worker {
 namespace {
