@@ -496,13 +496,11 @@ absl::Status Check(const Finished& finished) {
 }
 
 absl::Status Check(const Ready& ready) {
-  const size_t most =
-      std::max(ready.plugins.size(), ready.refused_plugins.size());
-  if (most <= kPluginsMax) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("ready has ", ready.plugins.size(), " plugins and ",
-                   ready.refused_plugins.size(), " refused_plugins; at most ",
-                   kPluginsMax, " of each are allowed"));
+  const size_t refused = ready.refused_plugins.size();
+  if (std::max(ready.plugins.size(), refused) <= kPluginsMax) return {};
+  return absl::InvalidArgumentError(absl::StrCat(
+      "ready has ", ready.plugins.size(), " plugins and ", refused,
+      " refused_plugins; at most ", kPluginsMax, " of each are allowed"));
 }
 
 template <typename Message>
