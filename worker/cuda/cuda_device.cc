@@ -194,26 +194,32 @@ std::unique_ptr<Recording> CudaDevice::Record(const std::function<void()>& work,
   return nullptr;
 }
 
-// Does `work`, which LibTorch may refuse because it is done or was not begun.
-void Try(const std::function<void()>& work) {
+// Whether LibTorch did `work`, which it refuses when it is done already or was
+// not begun.
+bool Did(const std::function<void()>& work) {
   try {
     work();
+    return true;
   } catch (const std::exception&) {
     cudaGetLastError();  // It was told; the next check must not find it.
+    return false;
   }
 }
 
 void Graph::Abandon(at::cuda::MempoolId_t pool) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   cudaStreamIsCapturing(capture_stream_, &status);
-  if (status != cudaStreamCaptureStatusNone) Try([this] { capture_end(); });
+  if (status != cudaStreamCaptureStatusNone) Did([this] { capture_end(); });
   cudaGetLastError();
   if (capture_ended_) return;  // The destructor knows what to do.
+  // Who began with a pool holds it once.
+  if (Did([&] { allocator::endAllocateToPool(capture_dev_, pool); })) {
+    Did([&] { allocator::releasePool(capture_dev_, pool); });
+  }
   at::HostAllocator* host = at::getHostAllocator(at::kCUDA);
-  Try([&] { allocator::endAllocateToPool(capture_dev_, pool); });
-  Try([&] { allocator::releasePool(capture_dev_, pool); });
-  Try([&] { host->end_allocate_to_pool(pool); });
-  Try([&] { host->release_pool(pool); });
+  if (Did([&] { host->end_allocate_to_pool(pool); })) {
+    Did([&] { host->release_pool(pool); });
+  }
   for (auto& [generator, increment] : captured_generator_states_) {
     generator->capturing_ = false;
   }
