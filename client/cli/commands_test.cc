@@ -532,7 +532,7 @@ TEST_F(CommandsTest, HelpNamesTheCommandAndShowsAnExample) {
               AllOf(HasSubstr("Usage: headstart trials list [OPTIONS] STUDY"),
                     HasSubstr("Example:  headstart trials list studies/1")));
   EXPECT_THAT(Run({"up", "--help"}, true, false).out,
-              HasSubstr("takes only cpu"));
+              HasSubstr("cpu:4,cuda:0 (4 threads; the first GPU)"));
   EXPECT_EQ(Run({"--version"}, true, false).out, "headstart 0.1.0\n");
 }
 
