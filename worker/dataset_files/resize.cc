@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/widest_vectors.h"
 
 namespace headstart::worker {
 namespace {
@@ -91,9 +92,9 @@ void ShrinkRow(const uint8_t* in, const Windows& windows, uint8_t* out) {
 
 // Rows, all `width` wide, to one. CMakeLists.txt has the flag that vectorizes
 // it.
-__attribute__((target_clones("avx2", "default"))) void
-ShrinkColumns(const uint8_t* in, int64_t width, const int32_t* weights,
-              int64_t taps, int32_t* sums, uint8_t* out) {
+HS_WIDEST_VECTORS void ShrinkColumns(const uint8_t* in, int64_t width,
+                                     const int32_t* weights, int64_t taps,
+                                     int32_t* sums, uint8_t* out) {
   for (int64_t x = 0; x < width; ++x) sums[x] = kHalf;
   for (int64_t k = 0; k < taps; ++k, in += width) {
     const int32_t weight = weights[k];

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/widest_vectors.h"
+
 namespace headstart::worker {
 namespace {
 
@@ -199,11 +201,8 @@ double DrawMixWeight(double alpha, const RandomStream& batch) {
   return 1 / (1 + std::exp(b - a));
 }
 
-// The widest vectors that the CPU has; a multiplication and an addition on each
-// of them, never fused (see CMakeLists.txt), so that all make the same floats.
-#define HS_WIDEST_VECTORS \
-  __attribute__((target_clones("avx512f", "avx2", "default")))
-
+// Multiplications and additions are never fused (see CMakeLists.txt), so that
+// all widths make the same floats.
 HS_WIDEST_VECTORS
 void AugmentImage(const uint8_t* pixels, int64_t height, int64_t width,
                   const ImagePlan& plan,

@@ -2,10 +2,11 @@
 
 #include <emmintrin.h>
 
-// The widest vectors that the CPU has. The loops are bodies of their own, so
-// that each clone gets them inlined and vectorized for itself; CMakeLists.txt
-// has the flags that this takes. ivdep: out may be in, number by number.
-#define HS_WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
+#include "base/widest_vectors.h"
+
+// The loops of HS_WIDEST_VECTORS are bodies of their own, so that each width
+// gets them inlined and vectorized for itself; CMakeLists.txt has the flags
+// that this takes. ivdep: out may be in, number by number.
 #define HS_BODY [[gnu::always_inline]] inline
 #define HS_INLINE __attribute__((always_inline))
 
@@ -98,20 +99,20 @@ HS_BODY void Adam(const AdamTerms<T>& terms, const StepRun<T>& run,
 
 }  // namespace
 
-HS_WIDEST void StepKernel(const SgdTerms<float>& terms,
-                          const StepRun<float>& run, StepWrite write) {
+HS_WIDEST_VECTORS void StepKernel(const SgdTerms<float>& terms,
+                                  const StepRun<float>& run, StepWrite write) {
   Sgd(terms, run, write);
 }
-HS_WIDEST void StepKernel(const SgdTerms<double>& terms,
-                          const StepRun<double>& run, StepWrite write) {
+HS_WIDEST_VECTORS void StepKernel(const SgdTerms<double>& terms,
+                                  const StepRun<double>& run, StepWrite write) {
   Sgd(terms, run, write);
 }
-HS_WIDEST void StepKernel(const AdamTerms<float>& terms,
-                          const StepRun<float>& run, StepWrite write) {
+HS_WIDEST_VECTORS void StepKernel(const AdamTerms<float>& terms,
+                                  const StepRun<float>& run, StepWrite write) {
   Adam(terms, run, write);
 }
-HS_WIDEST void StepKernel(const AdamTerms<double>& terms,
-                          const StepRun<double>& run, StepWrite write) {
+HS_WIDEST_VECTORS void StepKernel(const AdamTerms<double>& terms,
+                                  const StepRun<double>& run, StepWrite write) {
   Adam(terms, run, write);
 }
 
