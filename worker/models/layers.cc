@@ -9,6 +9,8 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mean.h>
 
+#include "initializers/layer_output.h"
+
 namespace headstart::worker {
 
 using torch::nn::Conv2dOptions;
@@ -30,7 +32,8 @@ Conv2dImpl::Conv2dImpl(const Conv2dOptions& options)
 }
 
 at::Tensor Conv2dImpl::forward(const at::Tensor& x) {
-  return at::conv2d(x, weight, bias, stride_, padding_, dilation_, groups_);
+  return initializers::Heard(*this, at::conv2d(x, weight, bias, stride_,
+                                               padding_, dilation_, groups_));
 }
 
 LinearImpl::LinearImpl(const LinearOptions& options)
@@ -42,7 +45,7 @@ LinearImpl::LinearImpl(const LinearOptions& options)
 }
 
 at::Tensor LinearImpl::forward(const at::Tensor& x) {
-  return at::linear(x, weight, bias);
+  return initializers::Heard(*this, at::linear(x, weight, bias));
 }
 
 Conv2d Conv3x3(int64_t in, int64_t out, int64_t stride, bool bias) {

@@ -1,0 +1,28 @@
+// What an initializer that learns from data sees of the training to come.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+namespace headstart::initializers {
+
+struct LabelledBatch {
+  at::Tensor inputs;  // [n, ...], of the model's type.
+  at::Tensor labels;  // Int64 [n].
+};
+
+// The model's forward pass and its training data. One thread.
+class TrainingSignal {
+ public:
+  virtual ~TrainingSignal() = default;
+
+  // Logits [n, classes], with autograd's graph.
+  virtual at::Tensor Forward(const at::Tensor& inputs) = 0;
+
+  // The next `examples` training examples in a seeded order, without
+  // augmentation.
+  virtual LabelledBatch NextBatch(int64_t examples) = 0;
+};
+
+}  // namespace headstart::initializers
