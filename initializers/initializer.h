@@ -19,7 +19,8 @@ class Module;
 
 namespace headstart::initializers {
 
-struct StoredTensor;  // stored_tensor.h: name, dtype, shape, bytes on loan.
+class TrainingSignal;  // learned/training_signal.h
+struct StoredTensor;   // stored_tensor.h: name, dtype, shape, bytes on loan.
 
 // Where stored weights come from: in a trainer, memory that the agent has
 // filled and checked; in a test, a map. No network, no path, no digest.
@@ -38,6 +39,8 @@ class WeightSource {
 struct InitializerInputs {
   at::Generator& generator;  // The only source of randomness; on the CPU.
   WeightSource& weights;     // For transferred/.
+  // For learned/, which fail without one: the model's forward and its data.
+  TrainingSignal* signal = nullptr;
 };
 
 // What an initializer did, for the run's record.
@@ -48,21 +51,27 @@ struct InitializationReport {
 
 // Gives a freshly built model its starting weights.
 //
-// An object describes one starting point: drawn anew (classic/) or taken from a
-// checkpoint (transferred/). registry.h builds it from the recipe. It covers
+// An object describes one starting point: drawn anew (classic/), learned from
+// data (learned/) or taken from a checkpoint (transferred/). registry.h builds
+// it from the recipe, in steps where it is made of several. It covers
 // parameters and buffers, batch-norm statistics among them; optimizer state is
 // not its business, so every training starts with an empty one.
 class Initializer {
  public:
   virtual ~Initializer() = default;
 
-  // Sets every tensor of `model`, which a shared_ptr owns. Equal inputs and
-  // seeds give equal weights, whatever the number of threads. Checks all names,
-  // shapes and types before the first write: on these errors `model` is
+  // Sets every tensor of `model`, which a shared_ptr owns; a step that is not
+  // the first may set some and keep the others. Equal inputs and seeds give
+  // equal weights, whatever the number of threads. Checks all names, shapes and
+  // types before its first write: on these errors of a first step `model` is
   // untouched.
   //   FailedPrecondition  the stored weights do not fit the model, or the model
   //                       has tensors that this initializer cannot fill; the
   //                       message names the first of each kind.
+  //   InvalidArgument     a learned one's options and the data do not go
+  //                       together.
+  //   OutOfRange          what it computes from data is not finite.
+  //   Cancelled           as the signal says.
   //   NotFound            `weights` lacks a checkpoint that the spec names.
   // LibTorch's exceptions pass through. Call once, before the first training
   // step, from the thread that trains.

@@ -1,29 +1,118 @@
 #include "initializers/registry.h"
 
+#include <algorithm>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "base/status_macros.h"
 #include "initializers/classic/framework_default.h"
+#include "initializers/classic/zero_init_residual.h"
 
 namespace headstart::initializers {
 namespace {
 
+using Steps = std::vector<std::unique_ptr<Initializer>>;
+
+class Chain final : public Initializer {
+ public:
+  explicit Chain(Steps steps) : steps_(std::move(steps)) {}
+
+  absl::StatusOr<InitializationReport> Apply(
+      torch::nn::Module& model,
+      const InitializerInputs& inputs) const override {
+    InitializationReport all;
+    for (const auto& step : steps_) {
+      HS_ASSIGN_OR_RETURN(InitializationReport report,
+                          step->Apply(model, inputs));
+      all.loaded_tensors += report.loaded_tensors;
+      for (std::string& name : report.drawn_names) {
+        if (std::find(all.drawn_names.begin(), all.drawn_names.end(), name) ==
+            all.drawn_names.end()) {
+          all.drawn_names.push_back(std::move(name));
+        }
+      }
+    }
+    return all;
+  }
+
+ private:
+  const Steps steps_;
+};
+
+void Add(const InitializerOptions& options, Steps& steps);
+
 // One overload per kind.
-std::unique_ptr<Initializer> Make(const FrameworkDefaultOptions&) {
-  return std::make_unique<FrameworkDefault>();
+void AddStep(const FrameworkDefaultOptions&, Steps& steps) {
+  steps.push_back(std::make_unique<FrameworkDefault>());
 }
-std::unique_ptr<Initializer> Make(const XavierOptions& options) {
-  return std::make_unique<Xavier>(options);
+void AddStep(const FromCheckpointOptions& options, Steps& steps) {
+  steps.push_back(std::make_unique<FromCheckpoint>(options));
 }
-std::unique_ptr<Initializer> Make(const KaimingOptions& options) {
-  return std::make_unique<Kaiming>(options);
+void AddStep(const ZeroInitResidualOptions&, Steps& steps) {
+  steps.push_back(std::make_unique<ZeroInitResidual>());
 }
-std::unique_ptr<Initializer> Make(const FromCheckpointOptions& options) {
-  return std::make_unique<FromCheckpoint>(options);
+void AddStep(const ForLayersOptions& options, Steps& steps) {
+  steps.push_back(
+      std::make_unique<WeightInitializer>(options.rule, options.filter));
+}
+void AddStep(const ChainOptions& options, Steps& steps) {
+  for (const InitializerOptions& step : options.steps) Add(step, steps);
+}
+// Rules for weights, and what is learned.
+template <typename Options>
+void AddStep(const Options& options, Steps& steps) {
+  if constexpr (std::is_convertible_v<Options, LearnedOptions>) {
+    steps.push_back(std::make_unique<Learned>(options));
+  } else {
+    steps.push_back(std::make_unique<WeightInitializer>(options));
+  }
+}
+
+// Whether it begins by setting all tensors.
+bool SetsAll(const InitializerOptions& options) {
+  const auto* chain = std::get_if<ChainOptions>(&options);
+  if (chain != nullptr) return SetsAll(chain->steps.front());
+  return std::holds_alternative<FrameworkDefaultOptions>(options) ||
+         std::holds_alternative<FromCheckpointOptions>(options);
+}
+
+void Add(const InitializerOptions& options, Steps& steps) {
+  std::visit([&](const auto& each) { AddStep(each, steps); },
+             static_cast<const InitializerKind&>(options));
+}
+
+int64_t BatchOf(const WholeLsuvOptions& options) {
+  return options.corrections.batch_size;
+}
+int64_t BatchOf(const MetainitOptions& options) { return options.batch_size; }
+int64_t BatchOf(const GradinitOptions& options) { return options.half_batch; }
+int64_t BatchOf(const NioOptions& options) { return options.batch_size; }
+int64_t BatchOf(const ChainOptions& options) {
+  int64_t largest = 0;
+  for (const InitializerOptions& step : options.steps) {
+    largest = std::max(largest, LargestBatch(step));
+  }
+  return largest;
+}
+template <typename Options>
+int64_t BatchOf(const Options&) {
+  return 0;
 }
 
 }  // namespace
 
+int64_t LargestBatch(const InitializerOptions& options) {
+  return std::visit([](const auto& each) { return BatchOf(each); },
+                    static_cast<const InitializerKind&>(options));
+}
+
 std::unique_ptr<Initializer> MakeInitializer(
     const InitializerOptions& options) {
-  return std::visit([](const auto& each) { return Make(each); }, options);
+  Steps steps;
+  if (!SetsAll(options)) steps.push_back(std::make_unique<FrameworkDefault>());
+  Add(options, steps);
+  return std::make_unique<Chain>(std::move(steps));
 }
 
 }  // namespace headstart::initializers

@@ -1,22 +1,47 @@
 // From a spec's initializer to an object: the list of all there are.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <variant>
+#include <vector>
 
-#include "initializers/classic/kaiming.h"
-#include "initializers/classic/xavier.h"
+#include "initializers/classic/weight_rule.h"
 #include "initializers/initializer.h"
+#include "initializers/learned/learned.h"
 #include "initializers/transferred/checkpoint.h"
 
 namespace headstart::initializers {
 
 struct FrameworkDefaultOptions {};
+struct ZeroInitResidualOptions {};
+struct ForLayersOptions {
+  WeightRule rule;
+  LayerFilter filter;
+};
+
+struct InitializerOptions;
+struct ChainOptions {
+  std::vector<InitializerOptions> steps;  // One or more.
+};
 
 // The proto's Initializer.
-using InitializerOptions = std::variant<FrameworkDefaultOptions, XavierOptions,
-                                        KaimingOptions, FromCheckpointOptions>;
+using InitializerKind =
+    std::variant<FrameworkDefaultOptions, XavierOptions, KaimingOptions,
+                 OrthogonalOptions, TruncatedNormalOptions, NormalOptions,
+                 UniformOptions, ConstantOptions, ZeroInitResidualOptions,
+                 ForLayersOptions, WholeLsuvOptions, MetainitOptions,
+                 GradinitOptions, NioOptions, FromCheckpointOptions,
+                 ChainOptions>;
+struct InitializerOptions : InitializerKind {
+  using InitializerKind::InitializerKind;
+};
 
+// The most examples that it takes from its data at once; 0: it takes none.
+int64_t LargestBatch(const InitializerOptions& options);
+
+// The whole of it: what sets only some tensors is preceded by the framework
+// default.
 std::unique_ptr<Initializer> MakeInitializer(const InitializerOptions& options);
 
 }  // namespace headstart::initializers

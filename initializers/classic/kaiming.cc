@@ -6,13 +6,12 @@
 
 namespace headstart::initializers {
 
-absl::StatusOr<InitializationReport> Kaiming::Apply(
-    torch::nn::Module& model, const InitializerInputs& inputs) const {
-  return DrawScaledWeights(
-      model, inputs, options_.distribution, [this](const Fan& fan) {
-        const double side = options_.mode == FanMode::kIn ? fan.in : fan.out;
-        return options_.gain / std::sqrt(side);
-      });
+void FillWeight(const KaimingOptions& options, const at::Tensor& weight,
+                at::Generator& generator) {
+  const Fan fan = FanOf(weight);
+  const double side = options.mode == FanMode::kIn ? fan.in : fan.out;
+  FillScaled(weight, options.distribution, options.gain / std::sqrt(side),
+             generator);
 }
 
 }  // namespace headstart::initializers

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "initializers/classic/scaled_weights.h"
-#include "initializers/initializer.h"
 
 namespace headstart::initializers {
 
@@ -18,17 +17,8 @@ struct KaimingOptions {
   FanMode mode = FanMode::kIn;
 };
 
-// Weights of two or more dimensions with standard deviation gain / sqrt(fan)
-// (He et al. 2015); all else keeps the framework default.
-class Kaiming final : public Initializer {
- public:
-  explicit Kaiming(const KaimingOptions& options) : options_(options) {}
-
-  absl::StatusOr<InitializationReport> Apply(
-      torch::nn::Module& model, const InitializerInputs& inputs) const override;
-
- private:
-  const KaimingOptions options_;
-};
+// Standard deviation gain / sqrt(fan) (He et al. 2015).
+void FillWeight(const KaimingOptions& options, const at::Tensor& weight,
+                at::Generator& generator);
 
 }  // namespace headstart::initializers

@@ -1,23 +1,18 @@
-// What Xavier and Kaiming share: weights drawn at a width per layer.
+// What Xavier and Kaiming share: a distribution of a given width.
 #pragma once
 
-#include "absl/functional/function_ref.h"
-#include "absl/status/statusor.h"
-
-#include "initializers/initializer.h"
+namespace at {
+class Tensor;
+struct Generator;
+}  // namespace at
 
 namespace headstart::initializers {
 
-struct Fan;
-
 enum class Distribution { kUniform, kNormal };
 
-// Sets everything to the framework default, then draws each parameter named
-// `weight` of two or more dimensions anew, in registration order, with mean 0
-// and the standard deviation that `deviation` gives: N(0, s^2), or U(-b, b)
-// with b = sqrt(3) s. Errors as Initializer::Apply.
-absl::StatusOr<InitializationReport> DrawScaledWeights(
-    torch::nn::Module& model, const InitializerInputs& inputs,
-    Distribution distribution, absl::FunctionRef<double(const Fan&)> deviation);
+// Fills `weight` with mean 0 and standard deviation s: from N(0, s^2), or from
+// U(-b, b) with b = sqrt(3) s.
+void FillScaled(const at::Tensor& weight, Distribution distribution,
+                double deviation, at::Generator& generator);
 
 }  // namespace headstart::initializers

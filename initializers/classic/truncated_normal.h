@@ -10,7 +10,7 @@ namespace headstart::initializers {
 
 struct TruncatedNormalOptions {
   // Of the normal distribution before it is cut. Above 0.
-  double deviation;
+  double deviation = 0.02;
   // Draws lie in [-cut, cut]: a value, not a multiple of `deviation`. Above 0.
   double cut = 2;
 };

@@ -6,12 +6,11 @@
 
 namespace headstart::initializers {
 
-absl::StatusOr<InitializationReport> Xavier::Apply(
-    torch::nn::Module& model, const InitializerInputs& inputs) const {
-  return DrawScaledWeights(
-      model, inputs, options_.distribution, [this](const Fan& fan) {
-        return options_.gain * std::sqrt(2.0 / (fan.in + fan.out));
-      });
+void FillWeight(const XavierOptions& options, const at::Tensor& weight,
+                at::Generator& generator) {
+  const Fan fan = FanOf(weight);
+  FillScaled(weight, options.distribution,
+             options.gain * std::sqrt(2.0 / (fan.in + fan.out)), generator);
 }
 
 }  // namespace headstart::initializers

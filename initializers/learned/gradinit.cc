@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/status_macros.h"
 #include "initializers/learned/probe_mode.h"
 
 namespace headstart::initializers {
@@ -79,6 +80,7 @@ absl::Status ApplyGradinit(torch::nn::Module& model, TrainingSignal& signal,
   ParameterGuard guard(scaled);
   RescaleAdam optimizer(scaled, options.optimizer);
   for (int64_t iteration = 1; iteration <= options.iterations; ++iteration) {
+    HS_RETURN_IF_ERROR(signal.GoOn());
     const LabelledBatch first = signal.NextBatch(options.half_batch);
     const LabelledBatch second = signal.NextBatch(options.half_batch);
     const at::Tensor loss = LossOn(signal, Join(first, second));

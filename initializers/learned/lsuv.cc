@@ -93,6 +93,7 @@ absl::Status ApplyLsuv(torch::nn::Module& model, TrainingSignal& signal,
   const int64_t count = static_cast<int64_t>(layers.size());
   for (int64_t layer = options.as_published ? 1 : 0; layer < count; ++layer) {
     for (int64_t attempt = 0;; ++attempt) {
+      HS_RETURN_IF_ERROR(signal.GoOn());
       HS_ASSIGN_OR_RETURN(const LsuvMeasurement measurement,
                           Measure(signal, batch, layers, layer, attempt));
       if (observer != nullptr) observer(measurement);

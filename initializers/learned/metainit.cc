@@ -41,6 +41,7 @@ absl::Status Iterate(torch::nn::Module& model, TrainingSignal& signal,
   const ProbeMode mode(model, BatchNormMode::kBuffers);
   ParameterGuard guard({scaled.begin(), scaled.end()});
   for (int64_t iteration = 1; iteration <= iterations; ++iteration) {
+    HS_RETURN_IF_ERROR(signal.GoOn());
     const LabelledBatch batch = signal.NextBatch(batch_size);
     const at::Tensor loss =
         at::cross_entropy_loss(signal.Forward(batch.inputs), batch.labels);

@@ -118,6 +118,7 @@ absl::Status ApplyNio(torch::nn::Module& model, TrainingSignal& signal,
   ParameterGuard guard(scaled);
   RescaleAdam optimizer(scaled, options.optimizer);
   for (int64_t iteration = 1; iteration <= options.iterations; ++iteration) {
+    HS_RETURN_IF_ERROR(signal.GoOn());
     const std::vector<at::Tensor> losses =
         SubBatchLosses(signal, options, intervals);
     const at::Tensor rows = GradientRows(losses, parameters).requires_grad_();

@@ -5,6 +5,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "absl/status/status.h"
+
 namespace headstart::initializers {
 
 struct LabelledBatch {
@@ -21,8 +23,11 @@ class TrainingSignal {
   virtual at::Tensor Forward(const at::Tensor& inputs) = 0;
 
   // The next `examples` training examples in a seeded order, without
-  // augmentation.
+  // augmentation. There are as many.
   virtual LabelledBatch NextBatch(int64_t examples) = 0;
+
+  // Asked before each iteration. Cancelled: nobody wants the result any more.
+  virtual absl::Status GoOn() { return absl::OkStatus(); }
 };
 
 }  // namespace headstart::initializers

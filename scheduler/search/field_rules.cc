@@ -178,8 +178,14 @@ absl::Status CheckField(const Message& message, const FieldDescriptor& field,
   if (field.is_repeated()) {
     const int size = reflection.FieldSize(message, &field);
     for (int i = 0; i < size; ++i) {
-      HS_RETURN_IF_ERROR(
-          CheckValue(message, field, i, absl::StrCat(path, "[", i, "]")));
+      const std::string at = absl::StrCat(path, "[", i, "]");
+      if (field.message_type() == nullptr) {
+        HS_RETURN_IF_ERROR(CheckValue(message, field, i, at));
+        continue;
+      }
+      const Message& below = reflection.GetRepeatedMessage(message, &field, i);
+      if (!HasKind(below)) return Missing(field, at);
+      HS_RETURN_IF_ERROR(CheckFieldRules(below, at));
     }
     if (size == 0 && rule.required()) return Missing(field, path);
     return absl::OkStatus();
@@ -230,9 +236,15 @@ void FillDefaults(Message& message) {
   const Reflection& reflection = *message.GetReflection();
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
-    if (field.is_repeated()) continue;
     const std::string& text = RuleOf(field).default_();
     const bool is_message = field.message_type() != nullptr;
+    if (field.is_repeated()) {
+      const int size = is_message ? reflection.FieldSize(message, &field) : 0;
+      for (int j = 0; j < size; ++j) {
+        FillDefaults(*reflection.MutableRepeatedMessage(&message, &field, j));
+      }
+      continue;
+    }
     if (!text.empty() &&
         (is_message || !reflection.HasField(message, &field))) {
       SetDefault(message, field, text);

@@ -69,6 +69,19 @@ TEST(SpecDefaultsTest, CompletesOnce) {
   EXPECT_EQ(CompleteSpec(once, "training")->DebugString(), once.DebugString());
 }
 
+TEST(SpecDefaultsTest, FillsTheStepsOfAChain) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("initializer { chain { steps { orthogonal {} } steps { for_layers "
+             "{ initializer { truncated_normal {} } } } } }"),
+      "training");
+  const v1::Chain& chain = spec.initializer().chain();
+  EXPECT_EQ(chain.steps(0).orthogonal().gain(), 1);
+  const v1::TruncatedNormal& normal =
+      chain.steps(1).for_layers().initializer().truncated_normal();
+  EXPECT_EQ(normal.deviation(), 0.02);
+  EXPECT_EQ(normal.cut_unit(), v1::CUT_AT_VALUE);
+}
+
 TEST(SpecDefaultsTest, FillsSgd) {
   const v1::TrainingSpec spec = *CompleteSpec(
       SpecOf("optimizer { sgd { learning_rate: 0.1 } }"), "training");
@@ -191,6 +204,48 @@ INSTANTIATE_TEST_SUITE_P(
                 "training.model: inception_v3 needs at least 299x299 input"},
         Refusal{"Gain", "initializer { xavier_normal { gain: 0 } }",
                 "training.initializer.xavier_normal.gain"},
+        Refusal{"Uniform", "initializer { uniform { min: 2 } }",
+                "training.initializer.uniform.max: must be above min, which is "
+                "2, got 1"},
+        Refusal{"ForLayersKind",
+                "initializer { for_layers { initializer { chain { steps { "
+                "constant {} } } } } }",
+                "training.initializer.for_layers.initializer: must be a rule "
+                "for weights"},
+        Refusal{"ForLayersRule",
+                "initializer { for_layers { initializer { normal { deviation: "
+                "-1 } } } }",
+                "training.initializer.for_layers.initializer.normal.deviation"},
+        Refusal{"NioParts", "initializer { nio { sub_batches: 129 } }",
+                "training.initializer.nio.sub_batches: must be at most "
+                "batch_size, which is 128, got 129"},
+        Refusal{"NioOnePart", "initializer { nio { sub_batches: 1 } }",
+                "training.initializer.nio.sub_batches: must be from 2"},
+        Refusal{"NioOverlap", "initializer { nio { overlap: 1 } }",
+                "training.initializer.nio.overlap: must be 0 or more and below "
+                "1"},
+        Refusal{"GradInitCap",
+                "initializer { gradinit { max_gradient_norm: 0 } }",
+                "training.initializer.gradinit.max_gradient_norm"},
+        Refusal{"ChainEmpty", "initializer { chain {} }",
+                "training.initializer.chain.steps: is required"},
+        Refusal{"ChainStepWithoutKind",
+                "initializer { chain { steps { orthogonal {} } steps {} } }",
+                "training.initializer.chain.steps[1]: is required. Choose one "
+                "of framework_default"},
+        Refusal{"ChainStep",
+                "initializer { chain { steps { orthogonal { gain: 0 } } } }",
+                "training.initializer.chain.steps[0].orthogonal.gain: must be "
+                "above 0"},
+        Refusal{"ChainInChain",
+                "initializer { chain { steps { chain { steps { constant {} } } "
+                "} } }",
+                "training.initializer.chain.steps[0]: cannot be a chain"},
+        Refusal{"ChainUndone",
+                "initializer { chain { steps { orthogonal {} } steps { "
+                "framework_default {} } } }",
+                "training.initializer.chain.steps[1]: framework_default would "
+                "undo"},
         Refusal{"Checkpoint", "initializer { checkpoint { checkpoint: 'x' } }",
                 "training.initializer.checkpoint.checkpoint"},
         Refusal{"ValidationNotOfEveryClass",

@@ -63,7 +63,13 @@ void CollectSet(const Message& message, std::set<std::string>& names) {
   reflection.ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
     names.insert(field->full_name());
-    if (field->is_repeated()) continue;
+    if (field->is_repeated()) {
+      if (field->message_type() == nullptr) continue;
+      for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+        CollectSet(reflection.GetRepeatedMessage(message, field, i), names);
+      }
+      continue;
+    }
     if (field->message_type() != nullptr) {
       CollectSet(reflection.GetMessage(message, field), names);
     }

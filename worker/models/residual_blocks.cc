@@ -64,6 +64,10 @@ at::Tensor BasicBlockImpl::forward(const at::Tensor& x) {
   return Join(Normalized(bn2_, conv2_->forward(y)), shortcut_, x);
 }
 
+at::Tensor BasicBlockImpl::LastNormScale() const {
+  return bn2_.is_empty() ? at::Tensor() : bn2_->weight;
+}
+
 BottleneckImpl::BottleneckImpl(int64_t in, int64_t width, int64_t out,
                                int64_t stride, const Shortcut& shortcut)
     : conv1_(register_module("conv1", Conv1x1(in, width))),

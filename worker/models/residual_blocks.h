@@ -6,6 +6,7 @@
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/residual_branch.h"
 #include "worker/models/layers.h"
 
 namespace headstart::worker {
@@ -32,12 +33,14 @@ at::Tensor WithZeroChannels(const at::Tensor& x);
 
 // relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), 3x3 convolutions; they
 // have biases when there are no norms.
-class BasicBlockImpl final : public torch::nn::Module {
+class BasicBlockImpl final : public torch::nn::Module,
+                             public initializers::ResidualBranch {
  public:
   BasicBlockImpl(int64_t in, int64_t out, int64_t stride,
                  const Shortcut& shortcut, Norm norm = Norm::kBatchNorm);
 
   at::Tensor forward(const at::Tensor& x);
+  at::Tensor LastNormScale() const override;
 
  private:
   Conv2d conv1_;
@@ -50,12 +53,14 @@ TORCH_MODULE(BasicBlock);
 
 // The same with three convolutions, 1x1 to `width` channels, 3x3 with the
 // stride, 1x1 to `out`: bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))).
-class BottleneckImpl final : public torch::nn::Module {
+class BottleneckImpl final : public torch::nn::Module,
+                             public initializers::ResidualBranch {
  public:
   BottleneckImpl(int64_t in, int64_t width, int64_t out, int64_t stride,
                  const Shortcut& shortcut);
 
   at::Tensor forward(const at::Tensor& x);
+  at::Tensor LastNormScale() const override { return bn3_->weight; }
 
  private:
   Conv2d conv1_;

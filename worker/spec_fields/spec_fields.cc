@@ -1,6 +1,7 @@
 #include "worker/spec_fields/spec_fields.h"
 
 #include <charconv>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -30,6 +31,7 @@ bool InRange(double value, const NumberRange& range) {
 }
 
 std::string RangeText(const NumberRange& range) {
+  if (std::isinf(range.min)) return "that is finite";
   std::string text =
       absl::StrCat(range.above ? "above " : "of at least ", range.min);
   if (range.max < std::numeric_limits<double>::infinity()) {
@@ -149,6 +151,22 @@ size_t SpecFields::EnumIndex(const std::string& name,
 
 SpecFields SpecFields::Object(const std::string& name) {
   return SpecFields(Take(name), At(name), *status_);
+}
+
+std::vector<SpecFields> SpecFields::Objects(const std::string& name) {
+  std::vector<SpecFields> objects;
+  taken_.insert(name);
+  if (!Has(name)) return objects;
+  const Json& list = object_->at(name);
+  if (!list.is_array()) {
+    Refuse(At(name), "must be a list of objects");
+    return objects;
+  }
+  for (size_t i = 0; i < list.size(); ++i) {
+    objects.emplace_back(list[i], absl::StrCat(At(name), "[", i, "]"),
+                         *status_);
+  }
+  return objects;
 }
 
 bool SpecFields::Has(const std::string& name) const {

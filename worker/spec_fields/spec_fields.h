@@ -25,6 +25,8 @@ struct NumberRange {
 };
 inline constexpr NumberRange kPositive = {.min = 0, .above = true};
 inline constexpr NumberRange kNotNegative = {.min = 0};
+inline constexpr NumberRange kAnyNumber = {
+    .min = -std::numeric_limits<double>::infinity(), .above = true};
 inline constexpr NumberRange kBelowOne = {.min = 0, .max = 1};
 inline constexpr NumberRange kShare = {.min = 0, .max = 1, .below = false};
 
@@ -63,6 +65,9 @@ class SpecFields final {
     for (const auto& [text, value] : values) texts.emplace_back(text);
     return values.begin()[EnumIndex(name, texts)].second;
   }
+
+  // The objects of a repeated field; none when it is left out.
+  std::vector<SpecFields> Objects(const std::string& name);
 
   // An object that every recorded spec has.
   SpecFields Object(const std::string& name);

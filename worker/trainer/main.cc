@@ -150,10 +150,9 @@ int Serve(Host& host, const Options& options, Device* device,
   while (status.ok()) {
     absl::StatusOr<std::optional<Assignment>> assignment = host.Next();
     if (assignment.ok() && !assignment->has_value()) return 0;
-    status = assignment.ok()
-                 ? TrainWithoutThrowing(**assignment, datasets, host, device,
-                                        plugins)
-                 : assignment.status();
+    status = assignment.ok() ? TrainWithoutThrowing(**assignment, datasets,
+                                                    host, device, plugins)
+                             : assignment.status();
     ReleaseFreeMemory();
   }
   HS_LOG(kError, "attempt failed status=\"{}\"", status);

@@ -1,11 +1,15 @@
 #include "worker/trainer/recipe.h"
 
 #include <limits>
+#include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "worker/models/registry.h"
 #include "worker/spec_fields/spec_fields.h"
@@ -15,6 +19,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int64_t kBatchMax = 65'536;
+constexpr int64_t kIterationsMax = 100'000;
 constexpr int64_t kAnySeed = std::numeric_limits<int64_t>::min();
 
 void ReadModel(SpecFields& spec, Recipe& recipe);
@@ -41,7 +47,7 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
       .model_plugin = {},
       .dataset = ReadDatasetSpec(spec),
       .epochs = spec.Integer("epochs", 1, 100'000),
-      .batch_size = spec.Integer("batch_size", 1, 65'536),
+      .batch_size = spec.Integer("batch_size", 1, kBatchMax),
       .optimizer = ReadOptimizer(spec),
       .schedule = ReadSchedule(spec),
       .initializer = ReadInitializer(spec),
@@ -279,33 +285,179 @@ std::optional<double> ReadStopAccuracy(SpecFields& spec) {
   return accuracy;
 }
 
-initializers::InitializerOptions ReadInitializer(SpecFields& spec) {
+using initializers::InitializerOptions;
+
+// The kinds that are rules for weights.
+const std::vector<std::string>& WeightRuleKinds() {
+  static const auto& kinds = *new std::vector<std::string>{
+      "xavier_uniform", "xavier_normal",    "kaiming_uniform",
+      "kaiming_normal", "normal",           "uniform",
+      "constant",       "truncated_normal", "orthogonal"};
+  return kinds;
+}
+
+initializers::WeightRule ReadWeightRule(const std::string& kind,
+                                        SpecFields& fields) {
   using initializers::Distribution;
   using initializers::FanMode;
-  auto [kind, fields] = spec.Kind(
-      "initializer", {"framework_default", "xavier_uniform", "xavier_normal",
-                      "kaiming_uniform", "kaiming_normal", "checkpoint"});
-  initializers::InitializerOptions initializer =
-      initializers::FrameworkDefaultOptions{};
-  if (kind == "xavier_uniform" || kind == "xavier_normal") {
-    initializer = initializers::XavierOptions{
-        .distribution = kind == "xavier_uniform" ? Distribution::kUniform
-                                                 : Distribution::kNormal,
-        .gain = fields.Number("gain", kPositive)};
-  } else if (kind == "kaiming_uniform" || kind == "kaiming_normal") {
-    initializer = initializers::KaimingOptions{
-        .distribution = kind == "kaiming_uniform" ? Distribution::kUniform
-                                                  : Distribution::kNormal,
+  const Distribution distribution = absl::EndsWith(kind, "_uniform")
+                                        ? Distribution::kUniform
+                                        : Distribution::kNormal;
+  if (absl::StartsWith(kind, "xavier_")) {
+    return initializers::XavierOptions{
+        .distribution = distribution, .gain = fields.Number("gain", kPositive)};
+  }
+  if (absl::StartsWith(kind, "kaiming_")) {
+    return initializers::KaimingOptions{
+        .distribution = distribution,
         .gain = fields.Number("gain", kPositive),
         .mode = fields.Enum<FanMode>(
             "mode", {{"FAN_IN", FanMode::kIn}, {"FAN_OUT", FanMode::kOut}})};
+  }
+  if (kind == "normal") {
+    return initializers::NormalOptions{
+        .mean = fields.Number("mean", kAnyNumber),
+        .deviation = fields.Number("deviation", kPositive)};
+  }
+  if (kind == "uniform") {
+    const double min = fields.Number("min", kAnyNumber);
+    return initializers::UniformOptions{
+        .min = min, .max = fields.Number("max", {.min = min, .above = true})};
+  }
+  if (kind == "truncated_normal") {
+    const double deviation = fields.Number("deviation", kPositive);
+    const double unit = fields.Enum<double>(
+        "cut_unit", {{"CUT_AT_VALUE", 1}, {"CUT_AT_DEVIATIONS", deviation}});
+    return initializers::TruncatedNormalOptions{
+        .deviation = deviation, .cut = fields.Number("cut", kPositive) * unit};
+  }
+  if (kind == "orthogonal") {
+    return initializers::OrthogonalOptions{
+        .gain = fields.Number("gain", kPositive)};
+  }
+  return initializers::ConstantOptions{.value =
+                                           fields.Number("value", kAnyNumber)};
+}
+
+initializers::ForLayersOptions ReadForLayers(SpecFields& fields) {
+  using initializers::LayerKind;
+  auto [kind, rule] = fields.Kind("initializer", WeightRuleKinds());
+  initializers::ForLayersOptions options = {
+      .rule = ReadWeightRule(kind, rule),
+      .filter = {.names = fields.Texts("names"), .kind = std::nullopt}};
+  rule.Done();
+  if (fields.Has("kind")) {
+    options.filter.kind = fields.Enum<LayerKind>(
+        "kind", {{"CONVOLUTION_LAYER", LayerKind::kConvolution},
+                 {"LINEAR_LAYER", LayerKind::kLinear}});
+  }
+  return options;
+}
+
+double ReadCap(SpecFields& fields) {
+  return fields.Has("max_gradient_norm")
+             ? fields.Number("max_gradient_norm", kPositive)
+             : std::numeric_limits<double>::infinity();
+}
+
+initializers::WholeLsuvOptions ReadLsuv(SpecFields& fields) {
+  return {
+      .orthogonal = fields.Bool("orthogonal"),
+      .corrections = {.batch_size = fields.Integer("batch_size", 1, kBatchMax),
+                      .tolerance = fields.Number("tolerance", kPositive),
+                      .max_attempts = fields.Integer("max_attempts", 0, 1'000),
+                      .shift_bias = fields.Bool("shift_bias")}};
+}
+
+initializers::MetainitOptions ReadMetainit(SpecFields& fields) {
+  return {.iterations = fields.Integer("iterations", 1, kIterationsMax),
+          .batch_size = fields.Integer("batch_size", 1, kBatchMax),
+          .learning_rate = fields.Number("learning_rate", kPositive),
+          .momentum = fields.Number("momentum", kBelowOne)};
+}
+
+initializers::GradinitOptions ReadGradinit(SpecFields& fields) {
+  using initializers::GradinitStep;
+  return {.iterations = fields.Integer("iterations", 1, kIterationsMax),
+          .half_batch = fields.Integer("half_batch", 1, kBatchMax / 2),
+          .step = fields.Enum<GradinitStep>(
+              "step", {{"GRADINIT_SGD", GradinitStep::kSgd},
+                       {"GRADINIT_ADAM", GradinitStep::kAdam}}),
+          .step_size = fields.Number("step_size", kPositive),
+          .max_gradient_norm = ReadCap(fields),
+          .optimizer = {.learning_rate =
+                            fields.Number("learning_rate", kPositive)}};
+}
+
+initializers::NioOptions ReadNio(SpecFields& fields) {
+  using initializers::NioObjective;
+  using initializers::SubBatchSplit;
+  return {.iterations = fields.Integer("iterations", 1, kIterationsMax),
+          .batch_size = fields.Integer("batch_size", 2, kBatchMax),
+          .sub_batches = fields.Integer("sub_batches", 2, kBatchMax),
+          .overlap = fields.Number("overlap", kBelowOne),
+          .split = fields.Enum<SubBatchSplit>(
+              "split", {{"BALANCED", SubBatchSplit::kBalanced},
+                        {"PAPER", SubBatchSplit::kPaper},
+                        {"OFFICIAL", SubBatchSplit::kOfficial}}),
+          .objective = fields.Enum<NioObjective>(
+              "objective", {{"COSINE", NioObjective::kCosine},
+                            {"COSINE_AND_NORMS", NioObjective::kCosineAndNorms},
+                            {"COSINE_AND_SQUARED_NORMS",
+                             NioObjective::kCosineAndSquaredNorms}}),
+          .norm_weight = fields.Number("norm_weight", kNotNegative),
+          .max_gradient_norm = ReadCap(fields),
+          .optimizer = {.learning_rate =
+                            fields.Number("learning_rate", kPositive)}};
+}
+
+// What has been found under `kind`, which is no chain.
+InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
+  InitializerOptions options = initializers::FrameworkDefaultOptions{};
+  if (kind == "zero_init_residual") {
+    options = initializers::ZeroInitResidualOptions{};
+  } else if (kind == "for_layers") {
+    options = ReadForLayers(fields);
   } else if (kind == "checkpoint") {
-    initializer = initializers::FromCheckpointOptions{
+    options = initializers::FromCheckpointOptions{
         .checkpoint = fields.Text("checkpoint"),
         .fresh_layers = fields.Texts("fresh_layers")};
+  } else if (kind == "lsuv") {
+    options = ReadLsuv(fields);
+  } else if (kind == "metainit") {
+    options = ReadMetainit(fields);
+  } else if (kind == "gradinit") {
+    options = ReadGradinit(fields);
+  } else if (kind == "nio") {
+    options = ReadNio(fields);
+  } else if (absl::c_linear_search(WeightRuleKinds(), kind)) {
+    std::visit([&](const auto& rule) { options = rule; },
+               ReadWeightRule(kind, fields));
   }
   fields.Done();
-  return initializer;
+  return options;
+}
+
+InitializerOptions ReadInitializer(SpecFields& spec) {
+  std::vector<std::string> kinds = WeightRuleKinds();
+  kinds.insert(kinds.begin(), "framework_default");
+  kinds.insert(kinds.end(), {"zero_init_residual", "for_layers", "lsuv",
+                             "metainit", "gradinit", "nio"});
+  std::vector<std::string> step_kinds = kinds;
+  kinds.insert(kinds.end(), {"checkpoint", "chain"});
+  auto [kind, fields] = spec.Kind("initializer", kinds);
+  if (kind != "chain") return ReadStep(kind, fields);
+
+  initializers::ChainOptions chain;
+  for (SpecFields& step : fields.Objects("steps")) {
+    auto [step_kind, step_fields] = step.Kind(step_kinds);
+    chain.steps.push_back(ReadStep(step_kind, step_fields));
+    step.Done();
+  }
+  if (chain.steps.empty()) fields.Refuse(fields.At("steps"), "is empty");
+  fields.Done();
+  if (chain.steps.empty()) return initializers::FrameworkDefaultOptions{};
+  return chain;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 #include <string>
 #include <variant>
@@ -50,7 +51,7 @@ bool MayBeLeftOut(const Json::json_pointer& path) {
 
 TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   const Json golden = Golden();
-  ASSERT_EQ(golden.size(), 34u);
+  ASSERT_EQ(golden.size(), 35u);
 
   ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
   EXPECT_EQ(first.model.name, "lenet_300_100");
@@ -119,6 +120,64 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
       std::get<initializers::FromCheckpointOptions>(sixth.initializer);
   EXPECT_EQ(checkpoint.checkpoint, "studies/1/trials/12/epochs/5");
   EXPECT_THAT(checkpoint.fresh_layers, ElementsAre("layers.2", "layers.4"));
+}
+
+TEST(RecipeTest, ReadsTheStepsOfAChain) {
+  using namespace initializers;
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(Golden()[34].dump()));
+  const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
+  ASSERT_EQ(steps.size(), 14u);
+  EXPECT_EQ(std::get<TruncatedNormalOptions>(steps[0]).deviation, 0.5);
+  EXPECT_EQ(std::get<TruncatedNormalOptions>(steps[0]).cut, 1.5);
+  EXPECT_EQ(std::get<NormalOptions>(steps[1]).mean, 1);
+  EXPECT_EQ(std::get<NormalOptions>(steps[1]).deviation, 0.25);
+  EXPECT_EQ(std::get<UniformOptions>(steps[2]).min, -0.5);
+  EXPECT_EQ(std::get<UniformOptions>(steps[2]).max, 0.5);
+  const auto& linear = std::get<ForLayersOptions>(steps[3]);
+  EXPECT_EQ(std::get<TruncatedNormalOptions>(linear.rule).cut, 3);
+  EXPECT_THAT(linear.filter.names, ElementsAre("layers.*", "layers.4"));
+  EXPECT_EQ(linear.filter.kind, LayerKind::kLinear);
+  const auto& convolution = std::get<ForLayersOptions>(steps[4]);
+  EXPECT_EQ(std::get<ConstantOptions>(convolution.rule).value, 2);
+  EXPECT_EQ(convolution.filter.kind, LayerKind::kConvolution);
+  EXPECT_EQ(std::get<OrthogonalOptions>(steps[5]).gain, 1.5);
+  EXPECT_TRUE(std::holds_alternative<ZeroInitResidualOptions>(steps[6]));
+
+  const auto& lsuv = std::get<WholeLsuvOptions>(steps[7]);
+  EXPECT_FALSE(lsuv.orthogonal);
+  EXPECT_EQ(lsuv.corrections.batch_size, 50);
+  EXPECT_EQ(lsuv.corrections.tolerance, 0.05);
+  EXPECT_EQ(lsuv.corrections.max_attempts, 4);
+  EXPECT_TRUE(lsuv.corrections.shift_bias);
+  const auto& metainit = std::get<MetainitOptions>(steps[8]);
+  EXPECT_EQ(metainit.iterations, 9);
+  EXPECT_EQ(metainit.batch_size, 16);
+  EXPECT_EQ(metainit.learning_rate, 0.2);
+  EXPECT_EQ(metainit.momentum, 0.8);
+  const auto& gradinit = std::get<GradinitOptions>(steps[9]);
+  EXPECT_EQ(gradinit.iterations, 8);
+  EXPECT_EQ(gradinit.half_batch, 32);
+  EXPECT_EQ(gradinit.step, GradinitStep::kSgd);
+  EXPECT_EQ(gradinit.step_size, 0.05);
+  EXPECT_EQ(gradinit.max_gradient_norm, 2.5);
+  EXPECT_EQ(gradinit.optimizer.learning_rate, 0.02);
+  EXPECT_EQ(std::get<GradinitOptions>(steps[10]).step, GradinitStep::kAdam);
+  EXPECT_TRUE(
+      std::isinf(std::get<GradinitOptions>(steps[10]).max_gradient_norm));
+  const auto& nio = std::get<NioOptions>(steps[11]);
+  EXPECT_EQ(nio.iterations, 7);
+  EXPECT_EQ(nio.batch_size, 64);
+  EXPECT_EQ(nio.sub_batches, 3);
+  EXPECT_EQ(nio.overlap, 0.2);
+  EXPECT_EQ(nio.split, SubBatchSplit::kBalanced);
+  EXPECT_EQ(nio.objective, NioObjective::kCosine);
+  EXPECT_EQ(nio.norm_weight, 0.5);
+  EXPECT_EQ(nio.max_gradient_norm, 3);
+  EXPECT_EQ(nio.optimizer.learning_rate, 0.01);
+  EXPECT_EQ(std::get<NioOptions>(steps[12]).split, SubBatchSplit::kPaper);
+  EXPECT_EQ(std::get<NioOptions>(steps[13]).objective,
+            NioObjective::kCosineAndSquaredNorms);
+  EXPECT_EQ(LargestBatch(recipe.initializer), 64);
 }
 
 TEST(RecipeTest, ReadsWhatIsDoneOnlyWhenItIsThere) {

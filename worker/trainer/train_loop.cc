@@ -26,6 +26,30 @@ namespace {
 constexpr absl::Duration kStepMessageInterval = absl::Seconds(1);
 constexpr absl::Duration kHeartbeatInterval = absl::Seconds(10);
 
+// Tells the host now and then that there is life, and asks it whether to stop
+// at once.
+class Pulse final {
+ public:
+  Pulse(Clock& clock, Host& host)
+      : clock_(clock),
+        host_(host),
+        next_(clock.Monotonic() + kHeartbeatInterval) {}
+
+  bool operator()() {
+    if (const auto now = clock_.Monotonic(); now >= next_) {
+      next_ = now + kHeartbeatInterval;
+      // That nobody listens shows with the next message that matters.
+      host_.Send(Heartbeat{}).IgnoreError();
+    }
+    return host_.stop() == StopMode::kNow;
+  }
+
+ private:
+  Clock& clock_;
+  Host& host_;
+  absl::Duration next_;
+};
+
 // One assignment on its way through its epochs. What interrupts it, a stop
 // asked for by the host, travels as Cancelled inside this file.
 class Loop final {
@@ -89,8 +113,9 @@ absl::Status CheckMoves(const TrainingRun& run) {
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
                    Clock& clock, Host& host, Device* device,
                    const Plugins& plugins) {
+  Pulse pulse(clock, host);
   absl::StatusOr<TrainingRun> prepared =
-      PrepareRun(assignment, datasets, plugins);
+      PrepareRun(assignment, datasets, plugins, [&pulse] { return pulse(); });
   if (absl::IsCancelled(prepared.status()))
     return host.Send(Paused{.epoch = -1});
   HS_ASSIGN_OR_RETURN(TrainingRun run, std::move(prepared));
@@ -223,16 +248,9 @@ absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
 absl::StatusOr<Evaluation> Loop::EvaluateOn(EvaluatedPart part,
                                             const Examples& examples,
                                             int64_t epoch, const char* what) {
-  absl::Duration next_heartbeat = clock_.Monotonic() + kHeartbeatInterval;
+  Pulse pulse(clock_, host_);
   const std::optional<Evaluation> evaluation =
-      engine_->Evaluate(part, examples, [&] {
-        if (const auto now = clock_.Monotonic(); now >= next_heartbeat) {
-          next_heartbeat = now + kHeartbeatInterval;
-          // That nobody listens shows with the next message that matters.
-          host_.Send(Heartbeat{}).IgnoreError();
-        }
-        return stop_now();
-      });
+      engine_->Evaluate(part, examples, [&pulse] { return pulse(); });
   if (!evaluation.has_value()) return absl::CancelledError();
   if (!std::isfinite(evaluation->loss)) {
     // The last step of the epoch broke the weights.

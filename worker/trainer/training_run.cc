@@ -1,5 +1,6 @@
 #include "worker/trainer/training_run.h"
 
+#include <algorithm>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "base/status_macros.h"
 #include "initializers/state_dict.h"
 #include "worker/models/registry.h"
+#include "worker/trainer/initializer_data.h"
 #include "worker/trainer/slab_source.h"
 
 namespace headstart::worker {
@@ -29,8 +31,9 @@ absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples);
 void SeedDefaultGenerator(int64_t seed);
 void SetGeneratorState(const at::Tensor& state);
 void ListState(TrainingRun& run);
-absl::StatusOr<InitializationReport> Initialize(TrainingRun& run, int64_t seed,
-                                                SlabSource& source);
+absl::StatusOr<InitializationReport> Initialize(
+    TrainingRun& run, int64_t seed, SlabSource& source,
+    absl::FunctionRef<bool()> cancelled);
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
                     const SlabSource& source);
 Started ReadBack(const TrainingRun& run, const Assign& assign,
@@ -40,7 +43,8 @@ Started ReadBack(const TrainingRun& run, const Assign& assign,
 
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                                        DatasetReader& datasets,
-                                       const Plugins& plugins) {
+                                       const Plugins& plugins,
+                                       absl::FunctionRef<bool()> cancelled) {
   const Assign& assign = assignment.assign;
   HS_ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(assign.training_json));
   HS_RETURN_IF_ERROR(CheckEpochs(assign, recipe));
@@ -77,7 +81,8 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
   SlabSource source(assignment);
   InitializationReport report;
   if (assign.from_epoch == 0) {
-    HS_ASSIGN_OR_RETURN(report, Initialize(run, assign.seed, source));
+    HS_ASSIGN_OR_RETURN(report,
+                        Initialize(run, assign.seed, source, cancelled));
   } else {
     HS_RETURN_IF_ERROR(Resume(run, assign.from_epoch, source));
   }
@@ -164,12 +169,24 @@ void ListState(TrainingRun& run) {
       {.name = "position", .tensor = run.position, .role = TensorRole::kState});
 }
 
-absl::StatusOr<InitializationReport> Initialize(TrainingRun& run, int64_t seed,
-                                                SlabSource& source) {
+absl::StatusOr<InitializationReport> Initialize(
+    TrainingRun& run, int64_t seed, SlabSource& source,
+    absl::FunctionRef<bool()> cancelled) {
+  const int64_t batch = initializers::LargestBatch(run.recipe.initializer);
+  const int64_t examples = run.data.training.size();
+  if (batch > examples) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "training.initializer: takes batches of ", batch,
+        " examples, but there are ", examples, " training examples."));
+  }
+  InitializerData data(*run.model, run.data.training,
+                       std::max<int64_t>(batch, 1), run.recipe.precision, seed,
+                       cancelled);
   at::Generator generator = at::detail::createCPUGenerator(
       RandomStream(seed).Child("initializer").Bits64());
   return initializers::MakeInitializer(run.recipe.initializer)
-      ->Apply(*run.model, {.generator = generator, .weights = source});
+      ->Apply(*run.model,
+              {.generator = generator, .weights = source, .signal = &data});
 }
 
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -42,12 +43,15 @@ struct TrainingRun {
 // the tensors their first values or those of the epoch to go on from.
 //   InvalidArgument     the spec is wrong in itself or asks for more than the
 //                       data set has.
-//   Cancelled           stopped while images were being decoded.
+//   Cancelled           stopped while images were being decoded, or `cancelled`
+//                       said so while an initializer learned.
+//   OutOfRange          what an initializer computes is not finite.
 //   FailedPrecondition  model, data and stored weights do not fit together.
 //   NotFound, DataLoss  the data set or a source is not there or damaged.
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                                        DatasetReader& datasets,
-                                       const Plugins& plugins);
+                                       const Plugins& plugins,
+                                       absl::FunctionRef<bool()> cancelled);
 
 // FailedPrecondition unless each tensor of a model is contiguous and is
 // registered once: a tensor under two names would be updated twice a step.
