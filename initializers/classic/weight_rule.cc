@@ -50,20 +50,6 @@ LayerKind KindOf(const NamedTensor& weight) {
 
 }  // namespace
 
-std::vector<NamedTensor> LayerBiases(torch::nn::Module& model) {
-  std::vector<NamedTensor> biases;
-  const std::vector<NamedTensor> all = StateDict(model);
-  for (const NamedTensor& weight : all) {
-    if (!IsWeight(weight)) continue;
-    const std::string name = absl::StrCat(
-        LayerOf(weight), LayerOf(weight).empty() ? "" : ".", "bias");
-    for (const NamedTensor& each : all) {
-      if (each.name == name) biases.push_back(each);
-    }
-  }
-  return biases;
-}
-
 bool MatchesPattern(absl::string_view text, absl::string_view pattern) {
   // Where to go on when what follows the last star did not fit.
   std::optional<std::pair<absl::string_view, absl::string_view>> retry;

@@ -14,7 +14,6 @@
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/classic/xavier.h"
 #include "initializers/initializer.h"
-#include "initializers/state_dict.h"
 
 namespace headstart::initializers {
 
@@ -46,9 +45,6 @@ struct LayerFilter {
 
 // Whether `text` is what `pattern` describes, all of it.
 bool MatchesPattern(absl::string_view text, absl::string_view pattern);
-
-// The biases of linear and convolutional layers.
-std::vector<NamedTensor> LayerBiases(torch::nn::Module& model);
 
 // Gives each parameter named `weight` of two or more dimensions new values, in
 // registration order; those of layers that the filter leaves out and all other

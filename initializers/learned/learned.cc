@@ -14,7 +14,6 @@
 #include "base/status_macros.h"
 #include "initializers/classic/weight_rule.h"
 #include "initializers/learned/training_signal.h"
-#include "initializers/state_dict.h"
 
 namespace headstart::initializers {
 namespace {
@@ -45,7 +44,9 @@ absl::Status Run(const WholeLsuvOptions& options, torch::nn::Module& model,
     HS_RETURN_IF_ERROR(
         WeightInitializer(OrthogonalOptions{}).Apply(model, inputs).status());
     const at::NoGradGuard no_grad;
-    for (const NamedTensor& each : LayerBiases(model)) each.tensor.zero_();
+    for (const LsuvLayer& layer : LsuvLayers(model)) {
+      if (layer.bias.defined()) layer.bias.zero_();
+    }
   }
   int64_t corrections = 0;
   double deviation = 0;

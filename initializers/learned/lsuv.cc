@@ -16,29 +16,9 @@
 namespace headstart::initializers {
 namespace {
 
-// A convolution or a linear layer.
-struct Layer {
-  const torch::nn::Module* module;
-  at::Tensor weight;
-  at::Tensor bias;  // May be undefined.
-};
-
-std::vector<Layer> LayersOf(torch::nn::Module& model) {
-  std::vector<Layer> layers;
-  for (const auto& module : model.modules()) {
-    const auto parameters = module->named_parameters(/*recurse=*/false);
-    const at::Tensor* weight = parameters.find("weight");
-    if (weight == nullptr || weight->dim() < 2) continue;
-    const at::Tensor* bias = parameters.find("bias");
-    layers.push_back(
-        {module.get(), *weight, bias == nullptr ? at::Tensor() : *bias});
-  }
-  return layers;
-}
-
 absl::StatusOr<LsuvMeasurement> Measure(TrainingSignal& signal,
                                         const LabelledBatch& batch,
-                                        absl::Span<const Layer> layers,
+                                        absl::Span<const LsuvLayer> layers,
                                         int64_t layer, int64_t attempt) {
   at::Tensor seen;
   {
@@ -66,7 +46,7 @@ absl::StatusOr<LsuvMeasurement> Measure(TrainingSignal& signal,
   return measurement;
 }
 
-void Correct(const Layer& layer, const LsuvMeasurement& measurement,
+void Correct(const LsuvLayer& layer, const LsuvMeasurement& measurement,
              const LsuvOptions& options) {
   const double factor =
       options.standard_deviation / (measurement.standard_deviation + 1e-8);
@@ -78,12 +58,25 @@ void Correct(const Layer& layer, const LsuvMeasurement& measurement,
 
 }  // namespace
 
+std::vector<LsuvLayer> LsuvLayers(torch::nn::Module& model) {
+  std::vector<LsuvLayer> layers;
+  for (const auto& module : model.modules()) {
+    const auto parameters = module->named_parameters(/*recurse=*/false);
+    const at::Tensor* weight = parameters.find("weight");
+    if (weight == nullptr || weight->dim() < 2) continue;
+    const at::Tensor* bias = parameters.find("bias");
+    layers.push_back(
+        {module.get(), *weight, bias == nullptr ? at::Tensor() : *bias});
+  }
+  return layers;
+}
+
 absl::Status ApplyLsuv(torch::nn::Module& model, TrainingSignal& signal,
                        const LsuvOptions& options,
                        const LsuvObserver& observer) {
   const at::NoGradGuard no_grad;
   const ProbeMode mode(model, BatchNormMode::kBuffers);
-  const std::vector<Layer> layers = LayersOf(model);
+  const std::vector<LsuvLayer> layers = LsuvLayers(model);
   if (layers.empty()) {
     return absl::FailedPreconditionError(
         "lsuv: the model has no convolution or linear layer. Choose another "

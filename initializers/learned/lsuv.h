@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -31,6 +32,16 @@ struct LsuvOptions {
   // the first layer.
   bool as_published = false;
 };
+
+// A convolution or a linear layer.
+struct LsuvLayer {
+  const torch::nn::Module* module;
+  at::Tensor weight;
+  at::Tensor bias;  // May be undefined.
+};
+
+// Those of a model, in registration order. A shared_ptr owns the module.
+std::vector<LsuvLayer> LsuvLayers(torch::nn::Module& model);
 
 // One look at a layer, before the correction that it leads to.
 struct LsuvMeasurement {

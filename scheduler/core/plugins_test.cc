@@ -56,6 +56,19 @@ class PluginsTest : public ::testing::Test {
     world_.Do(Synchronize{request});
     return world_.scheduler().AnswerWorker(request);
   }
+  // workers/a, which has the first version alone, trains all there is.
+  void TrainAll() {
+    v1::SynchronizeResponse answer = Call(MessageWith("workers/a", {Mlp()}));
+    while (answer.assignments_size() == 1) {
+      v1::SynchronizeRequest request = MessageWith("workers/a", {Mlp()});
+      *request.add_attempts() =
+          TestWorld::Trained(answer.assignments(0).assignment(),
+                             [](const v1::Assignment& work, int64_t) {
+                               return 1.0 / work.attempt();
+                             });
+      answer = Call(request);
+    }
+  }
   std::string Why() {
     return world_.scheduler().GetStudy("studies/1")->state_message();
   }
@@ -187,23 +200,13 @@ TEST_F(PluginsTest, BoundsWhatAWorkerAnnounces) {
 
 // A `then` keeps the schema that its study was checked against.
 TEST_F(PluginsTest, TrainingsKeepTheSchemaOfTheirSource) {
-  v1::SynchronizeRequest request = MessageWith("workers/a", {Mlp()});
-  v1::SynchronizeResponse answer = Call(request);
+  Call(MessageWith("workers/a", {Mlp()}));
   v1::Study study = PluginStudy();
   v1::Training& then = *study.add_then();
   then.mutable_from()->mutable_winner();
   then.add_seeds(1);
   world_.Do(CreateStudy{{}, study});
-  answer = Call(request);
-  while (answer.assignments_size() == 1) {
-    request = MessageWith("workers/a", {Mlp()});
-    *request.add_attempts() =
-        TestWorld::Trained(answer.assignments(0).assignment(),
-                           [](const v1::Assignment& work, int64_t) {
-                             return 1.0 / work.attempt();
-                           });
-    answer = Call(request);
-  }
+  TrainAll();
   const auto training = world_.scheduler().GetTraining("trainings/1");
   ASSERT_THAT(training, IsOk());
   EXPECT_EQ(
@@ -228,17 +231,7 @@ TEST_F(PluginsTest, ThenKeepsThePluginsThatItWasCreatedWith) {
   then.add_seeds(1);
   world_.Do(CreateStudy{{}, study});
 
-  v1::SynchronizeRequest request = MessageWith("workers/a", {Mlp()});
-  v1::SynchronizeResponse answer = Call(request);
-  while (answer.assignments_size() == 1) {
-    request = MessageWith("workers/a", {Mlp()});
-    *request.add_attempts() =
-        TestWorld::Trained(answer.assignments(0).assignment(),
-                           [](const v1::Assignment& work, int64_t) {
-                             return 1.0 / work.attempt();
-                           });
-    answer = Call(request);
-  }
+  TrainAll();
   const auto training = world_.scheduler().GetTraining("trainings/1");
   ASSERT_THAT(training, IsOk());
   EXPECT_EQ(training->state(), v1::Training::RUNNING)

@@ -16,6 +16,7 @@
 
 #include "initializers/registry.h"
 #include "initializers/stored_tensor.h"
+#include "tests/contract/no_weights.h"
 #include "tests/support/status_matchers.h"
 #include "worker/models/model.h"
 #include "worker/models/registry.h"
@@ -23,20 +24,12 @@
 namespace headstart::worker {
 namespace {
 
-class NoWeights final : public initializers::WeightSource {
- public:
-  absl::StatusOr<absl::Span<const initializers::StoredTensor>> Open(
-      absl::string_view) override {
-    return absl::NotFoundError("none");
-  }
-};
-
 void Initialize(Model& model) {
   // Tests run side by side, and on a busy machine threads that wait for one
   // another wait for minutes.
   at::set_num_threads(1);
   at::Generator generator = at::detail::createCPUGenerator(1);
-  NoWeights none;
+  initializers::NoWeights none;
   ASSERT_OK(
       initializers::MakeInitializer(initializers::FrameworkDefaultOptions{})
           ->Apply(model, {.generator = generator, .weights = none}));

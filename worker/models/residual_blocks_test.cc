@@ -12,6 +12,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "initializers/registry.h"
+#include "tests/contract/no_weights.h"
 #include "tests/support/status_matchers.h"
 #include "worker/models/model.h"
 #include "worker/models/registry.h"
@@ -19,17 +20,9 @@
 namespace headstart::worker {
 namespace {
 
-class NoWeights final : public initializers::WeightSource {
- public:
-  absl::StatusOr<absl::Span<const initializers::StoredTensor>> Open(
-      absl::string_view) override {
-    return absl::NotFoundError("none");
-  }
-};
-
 absl::Status ZeroInit(torch::nn::Module& module) {
   at::Generator generator = at::detail::createCPUGenerator(1);
-  NoWeights none;
+  initializers::NoWeights none;
   return initializers::MakeInitializer(initializers::ZeroInitResidualOptions{})
       ->Apply(module, {.generator = generator, .weights = none})
       .status();

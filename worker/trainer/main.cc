@@ -7,7 +7,6 @@
 //                  when the agent is gone.
 #include <csignal>
 #include <exception>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <new>
@@ -31,6 +30,7 @@
 #include "worker/trainer/agent_host.h"
 #include "worker/trainer/device_loader.h"
 #include "worker/trainer/file_host.h"
+#include "worker/trainer/pulse.h"
 #include "worker/trainer/recipe.h"
 #include "worker/trainer/runtime.h"
 #include "worker/trainer/train_loop.h"
@@ -121,25 +121,13 @@ Options ParseFlags(int argc, char** argv) {
   return options;
 }
 
-// Tells the host now and then that images are being decoded.
-std::function<bool()> HeartbeatTo(Host& host) {
-  constexpr absl::Duration kInterval = absl::Seconds(10);
-  return [&host, next = absl::ZeroDuration()]() mutable {
-    if (const auto now = Clock::Real().Monotonic(); now >= next) {
-      next = now + kInterval;
-      // That nobody listens shows with the next message that matters.
-      host.Send(Heartbeat{}).IgnoreError();
-    }
-    return host.stop() == StopMode::kNow;
-  };
-}
-
 int Serve(Host& host, const Options& options, Device* device,
           const Plugins& plugins) {
   DatasetReader datasets(options.datasets,
                          {.cache_folder = options.cache,
                           .threads = options.threads,
-                          .cancelled = HeartbeatTo(host)},
+                          .cancelled = Pulse(Clock::Real(), host,
+                                             /*after=*/absl::ZeroDuration())},
                          &plugins);
   absl::Status status = host.Send(
       Ready{.library = LibraryName(),

@@ -17,6 +17,7 @@
 #include "worker/trainer/arena.h"
 #include "worker/trainer/engine.h"
 #include "worker/trainer/phase_timer.h"
+#include "worker/trainer/pulse.h"
 #include "worker/trainer/training_run.h"
 #include "worker/training/schedule.h"
 
@@ -24,31 +25,6 @@ namespace headstart::worker {
 namespace {
 
 constexpr absl::Duration kStepMessageInterval = absl::Seconds(1);
-constexpr absl::Duration kHeartbeatInterval = absl::Seconds(10);
-
-// Tells the host now and then that there is life, and asks it whether to stop
-// at once.
-class Pulse final {
- public:
-  Pulse(Clock& clock, Host& host)
-      : clock_(clock),
-        host_(host),
-        next_(clock.Monotonic() + kHeartbeatInterval) {}
-
-  bool operator()() {
-    if (const auto now = clock_.Monotonic(); now >= next_) {
-      next_ = now + kHeartbeatInterval;
-      // That nobody listens shows with the next message that matters.
-      host_.Send(Heartbeat{}).IgnoreError();
-    }
-    return host_.stop() == StopMode::kNow;
-  }
-
- private:
-  Clock& clock_;
-  Host& host_;
-  absl::Duration next_;
-};
 
 // One assignment on its way through its epochs. What interrupts it, a stop
 // asked for by the host, travels as Cancelled inside this file.

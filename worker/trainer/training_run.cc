@@ -1,7 +1,7 @@
 #include "worker/trainer/training_run.h"
 
-#include <algorithm>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -179,14 +179,17 @@ absl::StatusOr<InitializationReport> Initialize(
         "training.initializer: takes batches of ", batch,
         " examples, but there are ", examples, " training examples."));
   }
-  InitializerData data(*run.model, run.data.training,
-                       std::max<int64_t>(batch, 1), run.recipe.precision, seed,
-                       cancelled);
+  std::optional<InitializerData> data;
+  if (batch > 0) {
+    data.emplace(*run.model, run.data.training, batch, run.recipe.precision,
+                 seed, cancelled);
+  }
   at::Generator generator = at::detail::createCPUGenerator(
       RandomStream(seed).Child("initializer").Bits64());
   return initializers::MakeInitializer(run.recipe.initializer)
-      ->Apply(*run.model,
-              {.generator = generator, .weights = source, .signal = &data});
+      ->Apply(*run.model, {.generator = generator,
+                           .weights = source,
+                           .signal = data.has_value() ? &*data : nullptr});
 }
 
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
