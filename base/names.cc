@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr size_t kNumberDigitsMax = 18;
 constexpr size_t kWorkerIdLengthMax = 63;
+constexpr size_t kImportNameLengthMax = 64;
 
 // Takes a name apart from the left. Each Take returns false, and the reader is
 // of no further use, when the text goes on otherwise.
@@ -36,11 +38,29 @@ class Reader {
     return absl::SimpleAtoi(digits, number) && *number >= min;
   }
 
+  bool TakeImport(std::string* name) {
+    const auto allowed = [](char c) {
+      return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '.' ||
+             c == '_' || c == '-';
+    };
+    const size_t length =
+        std::find_if_not(rest_.begin(), rest_.end(), allowed) - rest_.begin();
+    if (length == 0 || length > kImportNameLengthMax) return false;
+    if (!absl::ascii_isalnum(rest_[0])) return false;
+    *name = std::string(rest_.substr(0, length));
+    rest_.remove_prefix(length);
+    return true;
+  }
+
   bool TakeRun(RunName* run) {
     if (Take("studies/")) {
       run->kind = RunKind::kTrial;
       return TakeNumber(1, &run->parent) && Take("/trials/") &&
              TakeNumber(1, &run->number);
+    }
+    if (Take(kImports)) {
+      run->kind = RunKind::kImport;
+      return Take("/") && TakeImport(&run->import);
     }
     run->kind = RunKind::kTrainingRun;
     return Take("trainings/") && TakeNumber(1, &run->parent) &&
@@ -57,6 +77,10 @@ class Reader {
  private:
   absl::string_view rest_;
 };
+
+constexpr char kImportForm[] =
+    " (an import's name has 1 to 64 of a-z, 0-9, \".\", \"_\" and \"-\", the "
+    "first a letter or digit)";
 
 absl::Status NotAName(absl::string_view text, absl::string_view of_what,
                       absl::string_view form, absl::string_view example) {
@@ -99,18 +123,23 @@ absl::StatusOr<RunName> RunName::Parse(absl::string_view text) {
   RunName name;
   Reader reader(text);
   if (reader.TakeRun(&name) && reader.AtEnd()) return name;
-  return NotAName(text, "a trial or a training's run",
-                  "studies/{number}/trials/{number} or "
-                  "trainings/{number}/runs/{number}",
-                  "studies/7/trials/12");
+  return NotAName(
+      text, "a trial, a training's run or an import",
+      absl::StrCat("studies/{number}/trials/{number}, "
+                   "trainings/{number}/runs/{number} or "
+                   "imports/{name}",
+                   absl::StartsWith(text, kImports) ? kImportForm : ""),
+      "studies/7/trials/12");
 }
 
 std::string RunName::ToString() const {
+  if (kind == RunKind::kImport) return absl::StrCat(kImports, "/", import);
   return absl::StrCat(ParentString(),
                       kind == RunKind::kTrial ? "/trials/" : "/runs/", number);
 }
 
 std::string RunName::ParentString() const {
+  if (kind == RunKind::kImport) return std::string(kImports);
   return absl::StrCat(kind == RunKind::kTrial ? "studies/" : "trainings/",
                       parent);
 }
@@ -119,10 +148,13 @@ absl::StatusOr<CheckpointName> CheckpointName::Parse(absl::string_view text) {
   CheckpointName name;
   Reader reader(text);
   if (reader.TakeCheckpoint(&name) && reader.AtEnd()) return name;
-  return NotAName(text, "a checkpoint",
-                  "studies/{number}/trials/{number}/epochs/{number} or "
-                  "trainings/{number}/runs/{number}/epochs/{number}",
-                  "studies/7/trials/12/epochs/40");
+  return NotAName(
+      text, "a checkpoint",
+      absl::StrCat("studies/{number}/trials/{number}/epochs/{number}, "
+                   "trainings/{number}/runs/{number}/epochs/{number} or "
+                   "imports/{name}/epochs/0",
+                   absl::StartsWith(text, kImports) ? kImportForm : ""),
+      "studies/7/trials/12/epochs/40");
 }
 
 std::string CheckpointName::ToString() const {

@@ -4,11 +4,13 @@
 //   studies/{n}              studies/{n}/trials/{n}     .../epochs/{n}[/resume]
 //   trainings/{n}            trainings/{n}/runs/{n}     .../epochs/{n}[/resume]
 //   studies/{n}/winner       studies/{n}/winner/epochs/{n}
+//   imports                  imports/{name}             .../epochs/0
 //   workers/{id}
 //
 // Numbers are decimal, without leading zeros, of at most 18 digits, from 1;
-// epochs from 0. Each Parse takes the whole text, and its error, always
-// InvalidArgument, says how such a name is written.
+// epochs from 0. An import's name has 1 to 64 of a-z, 0-9, ".", "_" and "-",
+// and begins with a letter or digit. Each Parse takes the whole text, and its
+// error, always InvalidArgument, says how such a name is written.
 #pragma once
 
 #include <compare>
@@ -40,13 +42,19 @@ struct TrainingName {
   auto operator<=>(const TrainingName&) const = default;
 };
 
-enum class RunKind { kTrial, kTrainingRun };
+// What the names of imports begin with, and the parent of them all.
+inline constexpr absl::string_view kImports = "imports";
 
-// What is leased and trains: studies/{n}/trials/{n} or trainings/{n}/runs/{n}.
+enum class RunKind { kTrial, kTrainingRun, kImport };
+
+// Where a checkpoint's weights come from. What is leased and trains:
+// studies/{n}/trials/{n} or trainings/{n}/runs/{n}. Or imports/{name}: a
+// person's file, which storage alone knows, with epoch 0 only.
 struct RunName {
   RunKind kind = RunKind::kTrial;
-  int64_t parent = 0;  // The study's or the training's number.
-  int64_t number = 0;  // The trial's or the run's, within its parent.
+  int64_t parent = 0;       // The study's or the training's number; imports: 0.
+  int64_t number = 0;       // The trial's or the run's, within its parent.
+  std::string import = {};  // The import's name; empty for the others.
 
   static RunName Trial(int64_t study, int64_t trial) {
     return {RunKind::kTrial, study, trial};
@@ -54,12 +62,15 @@ struct RunName {
   static RunName TrainingRun(int64_t training, int64_t run) {
     return {RunKind::kTrainingRun, training, run};
   }
+  static RunName Import(std::string name) {
+    return {RunKind::kImport, 0, 0, std::move(name)};
+  }
 
   static absl::StatusOr<RunName> Parse(absl::string_view text);
   std::string ToString() const;
   auto operator<=>(const RunName&) const = default;
 
-  // studies/{n} or trainings/{n}.
+  // studies/{n}, trainings/{n} or imports.
   std::string ParentString() const;
 };
 
@@ -116,7 +127,8 @@ H AbslHashValue(H h, const TrainingName& name) {
 }
 template <typename H>
 H AbslHashValue(H h, const RunName& name) {
-  return H::combine(std::move(h), name.kind, name.parent, name.number);
+  return H::combine(std::move(h), name.kind, name.parent, name.number,
+                    name.import);
 }
 template <typename H>
 H AbslHashValue(H h, const CheckpointName& name) {

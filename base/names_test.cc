@@ -16,12 +16,14 @@ TEST(NamesTest, WritesWhatItReads) {
     ASSERT_OK_AND_ASSIGN(const StudyName name, StudyName::Parse(text));
     EXPECT_EQ(name.ToString(), text);
   }
-  for (const char* text : {"studies/7/trials/12", "trainings/3/runs/1"}) {
+  for (const char* text : {"studies/7/trials/12", "trainings/3/runs/1",
+                           "imports/a", "imports/0.resnet_50-v2"}) {
     ASSERT_OK_AND_ASSIGN(const RunName name, RunName::Parse(text));
     EXPECT_EQ(name.ToString(), text);
   }
   for (const char* text :
-       {"studies/7/trials/12/epochs/0", "trainings/3/runs/1/epochs/40"}) {
+       {"studies/7/trials/12/epochs/0", "trainings/3/runs/1/epochs/40",
+        "imports/resnet/epochs/0"}) {
     ASSERT_OK_AND_ASSIGN(const CheckpointName name,
                          CheckpointName::Parse(text));
     EXPECT_EQ(name.ToString(), text);
@@ -53,6 +55,9 @@ TEST(NamesTest, TakesNamesApart) {
   EXPECT_EQ(name.checkpoint.run.ParentString(), "studies/7");
   EXPECT_EQ(RunName::Parse("trainings/3/runs/2").value(),
             RunName::TrainingRun(3, 2));
+  EXPECT_EQ(CheckpointName::Parse("imports/epochs/epochs/0").value().run,
+            RunName::Import("epochs"));
+  EXPECT_EQ(RunName::Import("a").ParentString(), "imports");
   EXPECT_EQ(WinnerName::Parse("studies/7/winner").value().epoch, std::nullopt);
   EXPECT_EQ(WinnerName::Parse("studies/7/winner/epochs/0").value().epoch, 0);
 }
@@ -87,6 +92,19 @@ TEST(NamesTest, RefusesWhatIsNotWhollyAName) {
               StatusIs(kInvalid, "winner"));
 }
 
+TEST(NamesTest, NamesOfImportsHaveAFewCharactersAndABound) {
+  EXPECT_OK(RunName::Parse("imports/" + std::string(64, 'a')));
+  for (const std::string& text :
+       {std::string("imports"), std::string("imports/"),
+        std::string("imports/.a"), std::string("imports/-a"),
+        std::string("imports/A"), std::string("imports/a b"),
+        std::string("imports/a/b"), std::string("imports/\xc3\xa4"),
+        std::string("importsa"), "imports/" + std::string(65, 'a')}) {
+    EXPECT_THAT(RunName::Parse(text), StatusIs(kInvalid, "1 to 64 of a-z"))
+        << text;
+  }
+}
+
 TEST(NamesTest, ErrorNamesTheTextAndAnExample) {
   EXPECT_THAT(StudyName::Parse("study-7"), StatusIs(kInvalid, "\"study-7\""));
   EXPECT_THAT(StudyName::Parse("study-7"), StatusIs(kInvalid, "studies/7"));
@@ -110,7 +128,9 @@ TEST(NamesTest, OrdersByNumberAndHashes) {
   names.insert({.run = RunName::Trial(7, 2), .epoch = 1});
   names.insert({.run = RunName::Trial(7, 2), .epoch = 1});
   names.insert({.run = RunName::TrainingRun(7, 2), .epoch = 1});
-  EXPECT_EQ(names.size(), 2u);
+  names.insert({.run = RunName::Import("a"), .epoch = 0});
+  names.insert({.run = RunName::Import("b"), .epoch = 0});
+  EXPECT_EQ(names.size(), 4u);
 }
 
 }  // namespace

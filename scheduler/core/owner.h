@@ -22,6 +22,7 @@ struct Owner {
 
   static Owner Study(int64_t number) { return {Kind::kStudy, number}; }
   static Owner Training(int64_t number) { return {Kind::kTraining, number}; }
+  // Not of an import, which has none.
   static Owner Of(const RunName& run) {
     return {run.kind == RunKind::kTrial ? Kind::kStudy : Kind::kTraining,
             run.parent};

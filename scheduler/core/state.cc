@@ -113,6 +113,7 @@ void Refresh(State& state, const Owner& owner, bool references_changed) {
 void AddUser(State& state, const std::vector<CheckpointName>& sources,
              const Owner& user) {
   for (const CheckpointName& source : sources) {
+    if (source.run.kind == RunKind::kImport) continue;  // Nobody's here.
     const Owner owner = Owner::Of(source.run);
     if (owner != user) state.users[owner].insert(user);
   }
@@ -121,6 +122,7 @@ void AddUser(State& state, const std::vector<CheckpointName>& sources,
 void RemoveUser(State& state, const std::vector<CheckpointName>& sources,
                 const Owner& user) {
   for (const CheckpointName& source : sources) {
+    if (source.run.kind == RunKind::kImport) continue;
     const auto users = state.users.find(Owner::Of(source.run));
     if (users == state.users.end()) continue;
     users->second.erase(user);
@@ -274,6 +276,7 @@ const Run* State::FindRun(const RunName& name) const {
                ? &study->trial(name.number).run
                : nullptr;
   }
+  if (name.kind == RunKind::kImport) return nullptr;
   const Training* training = FindTraining(name.parent);
   return training != nullptr && training->HasRun(name.number)
              ? &training->run(name.number).run

@@ -24,6 +24,10 @@ absl::StatusOr<CommitProposal> CommitProposal::Check(
   CommitProposal proposal;
   proposal.name = NameOf(request.manifest()).checkpoint;
   const std::string name = proposal.name.ToString();
+  if (proposal.name.run.kind == RunKind::kImport) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ": no run trains an import; ImportCheckpoint makes it."));
+  }
   if (request.attempt() < 1 || request.token() < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         name, ": attempt ", request.attempt(), " with token ", request.token(),
@@ -47,6 +51,29 @@ absl::StatusOr<CommitProposal> CommitProposal::Check(
                      "; it must be ", name, "/resume."));
   }
   proposal.resume = Propose(resume);
+  return proposal;
+}
+
+absl::StatusOr<CommitProposal> CommitProposal::Check(
+    const v1::ImportCheckpointRequest& request) {
+  const v1::Manifest& manifest = request.manifest();
+  HS_RETURN_IF_ERROR(CheckManifest(manifest));
+  CommitProposal proposal;
+  proposal.name = NameOf(manifest).checkpoint;
+  if (proposal.name.run.kind != RunKind::kImport || proposal.name.epoch != 0 ||
+      manifest.resume()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("manifest is ", NameOf(manifest).ToString(),
+                     "; an import is imports/{name}, epoch 0."));
+  }
+  if (!manifest.parent().empty() || manifest.has_measurement() ||
+      manifest.has_initializer() || manifest.has_environment()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(proposal.name.ToString(),
+                     ": parent, measurement, initializer and environment are "
+                     "for what was trained here; leave them out."));
+  }
+  proposal.weights = Propose(manifest);
   return proposal;
 }
 

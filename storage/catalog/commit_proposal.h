@@ -21,7 +21,7 @@ struct ProposedManifest {
 
 struct CommitProposal {
   CheckpointName name;
-  std::string cluster_id;
+  std::string cluster_id;  // Empty for an import, and the numbers 0.
   int64_t attempt = 0;
   int64_t token = 0;
   ProposedManifest weights;
@@ -31,6 +31,8 @@ struct CommitProposal {
   // are of one epoch. InvalidArgument says what is wrong.
   static absl::StatusOr<CommitProposal> Check(
       const v1::CommitCheckpointRequest& request);
+  static absl::StatusOr<CommitProposal> Check(
+      const v1::ImportCheckpointRequest& request);
 };
 
 }  // namespace headstart::storage

@@ -62,6 +62,7 @@ std::vector<RunName> References::RunsOf(const std::string& owner) const {
 }
 
 bool References::BeyondHorizon(const CheckpointName& checkpoint) const {
+  if (checkpoint.run.kind == RunKind::kImport) return false;
   if (owner(checkpoint.run.ParentString()).deleted()) return false;
   const Run& record = run(checkpoint.run);
   if (!record.known()) return true;

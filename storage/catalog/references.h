@@ -22,7 +22,8 @@ inline constexpr absl::string_view kPerson = "person";
 // have named yet is kept too, as RUNNING: an epoch beyond the horizon of its
 // run (the last epoch the scheduler knows), and every epoch of a run without a
 // horizon. A run that has ended, or whose study or training was deleted, has
-// nothing beyond its horizon that anyone will want.
+// nothing beyond its horizon that anyone will want. Of imports the scheduler
+// commits none, so they have no horizon either: references alone keep them.
 //
 // A reference to .../resume keeps the weights as well: nothing resumes without
 // them. The other way round it does not.

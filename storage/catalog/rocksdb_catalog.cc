@@ -1,4 +1,5 @@
-// Opening, commits and reads; rocksdb_catalog_references.cc has the rest.
+// Opening and reads; rocksdb_catalog_commits.cc and
+// rocksdb_catalog_references.cc have the rest.
 #include "storage/catalog/rocksdb_catalog.h"
 
 #include <rocksdb/db.h>
@@ -19,9 +20,11 @@ namespace headstart::storage {
 namespace {
 
 constexpr int64_t kStoreFormatVersion = 1;
-constexpr int kMissingShown = 10;
 constexpr int64_t kPageSizeDefault = 100;
 constexpr int64_t kPageSizeMax = 1000;
+
+// Behind every import's name.
+constexpr char kImportsEnd[] = "~";
 
 // The runs that a List's parent stands for, the last one included.
 struct Scope {
@@ -32,7 +35,10 @@ struct Scope {
 absl::StatusOr<Scope> ParseScope(absl::string_view parent) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   if (parent.empty()) {
-    return Scope{RunName::Trial(0, 0), RunName::TrainingRun(kMax, kMax)};
+    return Scope{RunName::Trial(0, 0), RunName::Import(kImportsEnd)};
+  }
+  if (parent == kImports) {
+    return Scope{RunName::Import(""), RunName::Import(kImportsEnd)};
   }
   if (const auto run = RunName::Parse(parent); run.ok()) {
     return Scope{*run, *run};
@@ -47,8 +53,8 @@ absl::StatusOr<Scope> ParseScope(absl::string_view parent) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "parent \"", parent.substr(0, 200),
-      "\": write a study, a training or a "
-      "run, such as studies/7 or trainings/2/runs/1, or nothing for all."));
+      "\": write a study, a training or a run, such as studies/7 or "
+      "trainings/2/runs/1, or imports, or nothing for all."));
 }
 
 // "0 to 3, 7".
@@ -183,197 +189,6 @@ absl::Status RocksdbCatalog::LoadCheckpoints() {
         }
         return absl::OkStatus();
       });
-}
-
-absl::StatusOr<Digest> RocksdbCatalog::Commit(
-    const v1::CommitCheckpointRequest& request) {
-  HS_ASSIGN_OR_RETURN(const CommitProposal proposal,
-                      CommitProposal::Check(request));
-  MutexLock write_lock(&write_mu_);
-  Verdict verdict;
-  {
-    MutexLock lock(&mu_);
-    HS_ASSIGN_OR_RETURN(verdict, JudgeCommit(proposal));
-    if (verdict == Verdict::kNothing) return proposal.weights.digest;
-    if (verdict == Verdict::kAll) {
-      CountNeeded(proposal.weights.manifest, +1);
-      if (proposal.resume.has_value()) {
-        CountNeeded(proposal.resume->manifest, +1);
-      }
-    }
-  }
-  if (verdict == Verdict::kToken) {
-    WriteToken(proposal);
-    return proposal.weights.digest;
-  }
-  absl::Status checked = CheckBlobs(proposal);
-  if (checked.ok()) {
-    checked = options_.check_room(
-        proposal.weights.bytes.size() +
-        (proposal.resume.has_value() ? proposal.resume->bytes.size() : 0));
-  }
-  if (!checked.ok()) {
-    MutexLock lock(&mu_);
-    CountNeeded(proposal.weights.manifest, -1);
-    if (proposal.resume.has_value()) {
-      CountNeeded(proposal.resume->manifest, -1);
-    }
-    ++version_;  // IsNeeded has said otherwise meanwhile.
-    return Annotate(checked, proposal.name.ToString());
-  }
-  WriteCommit(proposal);
-  return proposal.weights.digest;
-}
-
-absl::StatusOr<RocksdbCatalog::Verdict> RocksdbCatalog::JudgeCommit(
-    const CommitProposal& proposal) const {
-  HS_RETURN_IF_ERROR(CheckCluster(proposal.cluster_id));
-  const CheckpointName& name = proposal.name;
-  const std::string owner = name.run.ParentString();
-  if (references_.owner(owner).deleted()) {
-    return absl::AbortedError(absl::StrCat(name.ToString(),
-                                           " was not stored: ", owner,
-                                           " was deleted. Stop this trainer."));
-  }
-  const int64_t token = references_.run(name.run).token();
-  if (proposal.token < token) {
-    return absl::AbortedError(absl::StrCat(
-        name.ToString(), " was not stored: attempt ", proposal.attempt,
-        " has token ", proposal.token, ", and token ", token,
-        " has been given out since. Stop this trainer."));
-  }
-  const auto it = entries_.find(name);
-  if (it == entries_.end()) return Verdict::kAll;
-  const Record& record = it->second.record;
-  const bool beyond_horizon = references_.BeyondHorizon(name);
-  const bool same_weights =
-      record.manifest_digest() == proposal.weights.digest.bytes();
-  const bool lacks_resume =
-      proposal.resume.has_value() && record.resume_digest().empty();
-  const bool same_resume =
-      !proposal.resume.has_value() ||
-      record.resume_digest() == proposal.resume->digest.bytes() ||
-      (lacks_resume && !beyond_horizon);  // Let go since.
-  if (same_weights && same_resume) {
-    return proposal.token > token ? Verdict::kToken : Verdict::kNothing;
-  }
-  if (same_weights && lacks_resume) return Verdict::kAll;
-  if (beyond_horizon && proposal.token > record.token() &&
-      !references_.IsPinned({name, false}) &&
-      !references_.IsPinned({name, true})) {
-    return Verdict::kAll;
-  }
-  return absl::AlreadyExistsError(absl::StrCat(
-      name.ToString(), " is stored by attempt ", record.attempt(),
-      " with manifest ",
-      Digest::FromBytes(record.manifest_digest())->ToString(), "; attempt ",
-      proposal.attempt, " has ", proposal.weights.digest.ToString(),
-      same_weights ? " and another resume manifest." : "."));
-}
-
-absl::Status RocksdbCatalog::CheckBlobs(const CommitProposal& proposal) {
-  std::vector<ManifestBlob> blobs = BlobsOf(proposal.weights.manifest);
-  if (proposal.resume.has_value()) {
-    const std::vector<ManifestBlob> more = BlobsOf(proposal.resume->manifest);
-    blobs.insert(blobs.end(), more.begin(), more.end());
-  }
-  std::vector<Digest> digests;
-  for (const ManifestBlob& blob : blobs) digests.push_back(blob.digest);
-  HS_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, blobs_.Touch(digests));
-  std::vector<std::string> missing;
-  for (size_t i = 0; i < blobs.size(); ++i) {
-    if (sizes[i] == BlobInventory::kMissing) {
-      missing.push_back(digests[i].ToString());
-    } else if (sizes[i] != blobs[i].bytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "blob ", digests[i].ToString(), " has ", sizes[i],
-          " bytes; its tensor's dtype and shape make ", blobs[i].bytes, "."));
-    }
-  }
-  if (missing.empty()) return absl::OkStatus();
-  const size_t count = missing.size();
-  missing.resize(std::min<size_t>(count, kMissingShown));
-  return absl::FailedPreconditionError(absl::StrCat(
-      count, " of ", blobs.size(), " blobs are not stored: ",
-      absl::StrJoin(missing, ", "), count > missing.size() ? ", ..." : "",
-      ". Upload them, then commit again."));
-}
-
-void RocksdbCatalog::WriteToken(const CommitProposal& proposal) {
-  References::Run run;
-  {
-    MutexLock lock(&mu_);
-    run = references_.run(proposal.name.run);
-  }
-  run.set_token(proposal.token);
-  rocksdb::WriteBatch batch;
-  batch.Put(CatalogKey(kRunKey, RunKey(proposal.name.run)),
-            run.SerializeAsString());
-  WriteOrStop(*db_, batch);
-  MutexLock lock(&mu_);
-  references_.SetRun(proposal.name.run, std::move(run));
-}
-
-void RocksdbCatalog::WriteCommit(const CommitProposal& proposal) {
-  std::optional<Record> replaced;
-  References::Run run;
-  internal::v1::StoreRecord store;
-  {
-    MutexLock lock(&mu_);
-    const auto it = entries_.find(proposal.name);
-    if (it != entries_.end()) replaced = it->second.record;
-    run = references_.run(proposal.name.run);
-    store = store_;
-  }
-  rocksdb::WriteBatch batch;
-  std::vector<LetGo> let_go;
-  if (replaced.has_value()) {
-    HS_LOG(kInfo, "checkpoint replaced checkpoint={} attempt={} by_attempt={}",
-           proposal.name, replaced->attempt(), proposal.attempt);
-    for (const std::string& bytes :
-         {replaced->manifest_digest(), replaced->resume_digest()}) {
-      if (bytes.empty()) continue;
-      batch.Delete(CatalogKey(kManifestKey, bytes));
-      AddLetGo(*Digest::FromBytes(bytes), let_go);
-    }
-  }
-  Record record;
-  record.set_manifest_digest(std::string(proposal.weights.digest.bytes()));
-  record.set_attempt(proposal.attempt);
-  record.set_token(proposal.token);
-  const absl::Time now = clock_.Now();
-  const timespec time = absl::ToTimespec(now);
-  record.mutable_commit_time()->set_seconds(time.tv_sec);
-  record.mutable_commit_time()->set_nanos(static_cast<int>(time.tv_nsec));
-  *record.mutable_measurement() = proposal.weights.manifest.measurement();
-  record.set_tensor_count(proposal.weights.manifest.tensors_size());
-  record.set_tensor_bytes(TensorBytes(proposal.weights.manifest));
-  batch.Put(CatalogKey(kManifestKey, proposal.weights.digest.bytes()),
-            proposal.weights.bytes);
-  if (proposal.resume.has_value()) {
-    record.set_resume_digest(std::string(proposal.resume->digest.bytes()));
-    record.set_resume_bytes(TensorBytes(proposal.resume->manifest));
-    batch.Put(CatalogKey(kManifestKey, proposal.resume->digest.bytes()),
-              proposal.resume->bytes);
-  }
-  batch.Put(CatalogKey(kCheckpointKey, CheckpointKey(proposal.name)),
-            record.SerializeAsString());
-  run.set_token(std::max(run.token(), proposal.token));
-  batch.Put(CatalogKey(kRunKey, RunKey(proposal.name.run)),
-            run.SerializeAsString());
-  if (store.cluster_id().empty()) {
-    store.set_cluster_id(proposal.cluster_id);
-    batch.Put(CatalogKey(kStoreKey), store.SerializeAsString());
-  }
-  WriteOrStop(*db_, batch);
-
-  MutexLock lock(&mu_);
-  store_ = std::move(store);
-  for (const LetGo& each : let_go) CountLetGo(each);
-  references_.SetRun(proposal.name.run, std::move(run));
-  entries_[proposal.name] = Entry{.record = std::move(record)};
-  Refresh(proposal.name);
-  ++version_;
 }
 
 absl::Status RocksdbCatalog::CheckCluster(absl::string_view cluster_id) const {

@@ -90,6 +90,16 @@ class RocksdbCatalog {
   //   ResourceExhausted   the disk is full.
   absl::StatusOr<Digest> Commit(const v1::CommitCheckpointRequest& request);
 
+  // Makes a person's tensors a checkpoint, pinned for the reason given. The
+  // same again is a no-op, or pins it again; other tensors replace what nothing
+  // keeps any more.
+  //   InvalidArgument     the manifest is not an import's, or not consistent.
+  //   FailedPrecondition  blobs are missing.
+  //   AlreadyExists       the name has other tensors, which something keeps.
+  //   ResourceExhausted   the disk is full.
+  absl::StatusOr<v1::Checkpoint> Import(
+      const v1::ImportCheckpointRequest& request);
+
   // As a user sees it, with its manifest. `name` may end in /resume.
   //   NotFound  says which epochs of the run there are.
   absl::StatusOr<v1::Checkpoint> Get(absl::string_view name) const;
@@ -161,10 +171,26 @@ class RocksdbCatalog {
   enum class Verdict { kNothing, kToken, kAll };
   absl::StatusOr<Verdict> JudgeCommit(const CommitProposal& proposal) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Counts its blobs as needed and looks whether they are stored and the rest
+  // has room; counts them back if not.
+  absl::Status Claim(const CommitProposal& proposal)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   absl::Status CheckBlobs(const CommitProposal& proposal);
+  void DropManifests(const Record& record, rocksdb::WriteBatch& batch,
+                     std::vector<LetGo>& let_go) const;
+  // The manifests and the record of their checkpoint, which is returned.
+  Record PutManifests(const CommitProposal& proposal,
+                      rocksdb::WriteBatch& batch) const;
   void WriteToken(const CommitProposal& proposal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   void WriteCommit(const CommitProposal& proposal)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
+
+  // Import's steps. Whether the very same is there already.
+  absl::StatusOr<bool> JudgeImport(const CommitProposal& proposal) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  v1::Checkpoint WriteImport(const CommitProposal& proposal,
+                             const std::string& reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
   // FailedPrecondition unless the store is this cluster's, or nobody's yet.
@@ -180,6 +206,11 @@ class RocksdbCatalog {
                        const PartialSet& set)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
+  static absl::Status CheckReason(const std::string& reason);
+  // What people pin, with `name` pinned for the reason `why`, or not any more.
+  References::Owner WithPin(const ManifestName& name,
+                            const std::optional<std::string>& why) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The answer a request got the first time it came with this id.
   absl::StatusOr<std::optional<v1::Checkpoint>> FirstAnswer(
       const std::string& request_id, const std::string& request) const;

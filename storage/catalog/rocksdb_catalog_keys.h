@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/names.h"
@@ -30,8 +31,10 @@ inline std::string CatalogKey(char kind, absl::string_view rest = {}) {
   return absl::StrCat(absl::string_view(&kind, 1), rest);
 }
 
-// Sorts as the names do: kind of run, study or training, run, epoch.
+// Sorts as the names do: kind of run, study or training, run, epoch. Of
+// imports, which are no runs, there are keys of checkpoints only.
 inline std::string RunKey(const RunName& run) {
+  if (run.kind == RunKind::kImport) return absl::StrCat("i", run.import);
   return absl::StrCat(run.kind == RunKind::kTrial ? "t" : "u",
                       BigEndian(run.parent), BigEndian(run.number));
 }
@@ -49,13 +52,20 @@ inline absl::StatusOr<RunName> ParseRunKey(absl::string_view key) {
 }
 inline absl::StatusOr<CheckpointName> ParseCheckpointKey(
     absl::string_view key) {
-  if (key.size() != 25) {
+  constexpr size_t kEpochBytes = 8;
+  if (key.size() < kEpochBytes) {
     return absl::DataLossError(
         "the catalog holds a damaged key of a checkpoint.");
   }
-  HS_ASSIGN_OR_RETURN(const RunName run, ParseRunKey(key.substr(0, 17)));
-  return CheckpointName{run,
-                        static_cast<int64_t>(FromBigEndian(key.substr(17)))};
+  const absl::string_view run_key = key.substr(0, key.size() - kEpochBytes);
+  const auto epoch =
+      static_cast<int64_t>(FromBigEndian(key.substr(run_key.size())));
+  if (absl::StartsWith(run_key, "i")) {
+    return CheckpointName{RunName::Import(std::string(run_key.substr(1))),
+                          epoch};
+  }
+  HS_ASSIGN_OR_RETURN(const RunName run, ParseRunKey(run_key));
+  return CheckpointName{run, epoch};
 }
 
 // Visits all entries of a kind, in the order of their keys; `visit` gets the

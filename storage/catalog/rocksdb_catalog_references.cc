@@ -223,16 +223,38 @@ void RocksdbCatalog::AdoptCluster() {
          options_.folder);
 }
 
+absl::Status RocksdbCatalog::CheckReason(const std::string& reason) {
+  if (!reason.empty() && reason.size() <= kReasonLengthMax) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "reason: 1 to ", kReasonLengthMax,
+      " characters that say why it is kept, got ", reason.size(), "."));
+}
+
+References::Owner RocksdbCatalog::WithPin(
+    const ManifestName& name, const std::optional<std::string>& why) const {
+  const std::string text = name.ToString();
+  const References::Owner& before = references_.owner(std::string(kPerson));
+  References::Owner record;
+  record.set_generation(before.generation() + 1);
+  for (const v1::Reference& reference : before.references()) {
+    if (reference.checkpoint() != text) *record.add_references() = reference;
+  }
+  if (why.has_value()) {
+    v1::Reference& reference = *record.add_references();
+    reference.set_checkpoint(text);
+    reference.set_reason(v1::PINNED);
+    reference.set_detail(*why);
+  }
+  return record;
+}
+
 absl::StatusOr<v1::Checkpoint> RocksdbCatalog::Pin(
     const v1::PinCheckpointRequest& request) {
   HS_ASSIGN_OR_RETURN(const ManifestName name,
                       ManifestName::Parse(request.name()));
-  if (request.reason().empty() || request.reason().size() > kReasonLengthMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("reason: 1 to ", kReasonLengthMax,
-                     " characters that say why it is kept, got ",
-                     request.reason().size(), "."));
-  }
+  HS_RETURN_IF_ERROR(CheckReason(request.reason()));
   const std::string text =
       absl::StrCat("PinCheckpoint ", request.name(), " ", request.reason());
   MutexLock write_lock(&write_mu_);
@@ -285,27 +307,15 @@ absl::StatusOr<v1::Checkpoint> RocksdbCatalog::WritePin(
     const ManifestName& name, const std::optional<std::string>& why,
     const std::string& request_id, const std::string& request) {
   const std::string person(kPerson);
-  const std::string text = name.ToString();
   rocksdb::WriteBatch batch;
   v1::Checkpoint answer;
   References::Owner record;
-  References::Owner before;
   internal::v1::AnswerRecord remembered;
   std::vector<std::string> dropped;
   {
     MutexLock lock(&mu_);
     HS_ASSIGN_OR_RETURN(const Entry* const entry, Find(name));
-    before = references_.owner(person);
-    record.set_generation(before.generation() + 1);
-    for (const v1::Reference& reference : before.references()) {
-      if (reference.checkpoint() != text) *record.add_references() = reference;
-    }
-    if (why.has_value()) {
-      v1::Reference& reference = *record.add_references();
-      reference.set_checkpoint(text);
-      reference.set_reason(v1::PINNED);
-      reference.set_detail(*why);
-    }
+    record = WithPin(name, why);
     references_.SetOwner(person, record);
     answer = Describe(name, *entry);
     Refresh(name.checkpoint);

@@ -50,6 +50,12 @@ grpc::Status CheckpointService::UnpinCheckpoint(
   return Answer(catalog_.Unpin(*request), response);
 }
 
+grpc::Status CheckpointService::ImportCheckpoint(
+    grpc::ServerContext*, const v1::ImportCheckpointRequest* request,
+    v1::Checkpoint* response) {
+  return Answer(catalog_.Import(*request), response);
+}
+
 grpc::Status CheckpointService::GetUsage(grpc::ServerContext*,
                                          const v1::GetUsageRequest* request,
                                          v1::GetUsageResponse* response) {

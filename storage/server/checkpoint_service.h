@@ -40,6 +40,9 @@ class CheckpointService final : public v1::CheckpointService::Service {
   grpc::Status UnpinCheckpoint(grpc::ServerContext* context,
                                const v1::UnpinCheckpointRequest* request,
                                v1::Checkpoint* response) override;
+  grpc::Status ImportCheckpoint(grpc::ServerContext* context,
+                                const v1::ImportCheckpointRequest* request,
+                                v1::Checkpoint* response) override;
   grpc::Status GetUsage(grpc::ServerContext* context,
                         const v1::GetUsageRequest* request,
                         v1::GetUsageResponse* response) override;
