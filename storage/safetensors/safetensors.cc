@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
 
 #include "base/status_macros.h"
@@ -101,28 +102,64 @@ absl::Status ReadMetadata(const json& value,
   return absl::OkStatus();
 }
 
-// Whether an event of the parser lies too deep or repeats a key: the format
-// needs three levels, and json::parse would let the last of two keys win.
-class StrictKeys {
+// Looks through the JSON for what json::parse would let pass: keys that stand
+// twice (the last would win), more tensors or levels than there can be. Stops
+// at the first.
+class StrictCheck : public nlohmann::json_sax<json> {
  public:
-  bool operator()(int depth, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) {
-      keys_.emplace_back();
-    } else if (event == json::parse_event_t::object_end) {
-      keys_.pop_back();
-    } else if (event == json::parse_event_t::key &&
-               !keys_.back().insert(parsed.get<std::string>()).second) {
-      problem_ = absl::StrCat("\"", parsed.get<std::string>(),
-                              "\" stands there twice.");
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+
+  bool start_object(std::size_t) override {
+    keys_.emplace_back();
+    return Deeper();
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    --depth_;
+    return true;
+  }
+  bool start_array(std::size_t) override { return Deeper(); }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool key(string_t& key) override {
+    if (!keys_.back().insert(key).second) {
+      return Stop(absl::StrCat("\"", key, "\" stands there twice."));
     }
-    if (depth > 3) problem_ = "its header is nested deeper than three levels.";
-    return problem_.empty();  // false drops the value; the parse goes on.
+    if (keys_.back().size() <= kSafetensorsTensorsMax) return true;
+    return Stop(
+        absl::StrCat("it has more than ", kSafetensorsTensorsMax, " tensors."));
+  }
+  bool parse_error(std::size_t position, const std::string&,
+                   const json::exception&) override {
+    return Stop(absl::StrCat("its header is not JSON, from byte ",
+                             kLengthBytes + position - 1, " of the file on."));
   }
 
   const std::string& problem() const { return problem_; }
 
  private:
+  // {tensors: {fields: [numbers]}}.
+  static constexpr int kDepthMax = 3;
+
+  bool Deeper() {
+    if (++depth_ <= kDepthMax) return true;
+    return Stop("its header is nested deeper than three levels.");
+  }
+  bool Stop(std::string problem) {
+    problem_ = std::move(problem);
+    return false;
+  }
+
   std::vector<std::set<std::string>> keys_;
+  int depth_ = 0;
   std::string problem_;
 };
 
@@ -131,9 +168,17 @@ class StrictKeys {
 absl::StatusOr<std::string> MakeSafetensorsHeader(
     const std::vector<SafetensorsTensor>& tensors,
     const std::map<std::string, std::string>& metadata) {
-  // Ordered, so that readers who list the header see the model's order.
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
+  const auto dump = [](const auto& value) {
+    return value.dump(-1, ' ', /*ensure_ascii=*/false,
+                      json::error_handler_t::replace);
+  };
+  // Put together here, in the model's order and in linear time: an ordered
+  // object of JSON would look each name up among all.
+  std::vector<std::string> members;
+  if (!metadata.empty()) {
+    members.push_back(
+        absl::StrCat("\"", kMetadata, "\":", dump(json(metadata))));
+  }
   std::set<std::string> names;
   int64_t offset = 0;
   for (const SafetensorsTensor& tensor : tensors) {
@@ -148,14 +193,15 @@ absl::StatusOr<std::string> MakeSafetensorsHeader(
     if (__builtin_add_overflow(offset, bytes, &end)) {
       return absl::InvalidArgumentError("the tensors exceed 2^63 bytes.");
     }
-    header[tensor.name] = {{"dtype", std::string(DTypeName(tensor.dtype))},
-                           {"shape", tensor.shape},
-                           {"data_offsets", {offset, end}}};
+    const nlohmann::ordered_json fields = {
+        {"dtype", std::string(DTypeName(tensor.dtype))},
+        {"shape", tensor.shape},
+        {"data_offsets", {offset, end}}};
+    members.push_back(
+        absl::StrCat(dump(json(tensor.name)), ":", fields.dump()));
     offset = end;
   }
-  std::string text =
-      header.dump(-1, ' ', /*ensure_ascii=*/false,
-                  nlohmann::ordered_json::error_handler_t::replace);
+  std::string text = absl::StrCat("{", absl::StrJoin(members, ","), "}");
   text.append((8 - text.size() % 8) % 8, ' ');
   if (static_cast<int64_t>(text.size()) > kSafetensorsHeaderBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -198,11 +244,11 @@ absl::StatusOr<SafetensorsLayout> ParseSafetensorsHeader(
         absl::StrCat(layout.data_offset, " bytes needed."));
   }
 
-  StrictKeys strict;
-  const json header =
-      json::parse(bytes.substr(kLengthBytes, header_bytes), std::ref(strict),
-                  /*allow_exceptions=*/false);
+  const absl::string_view text = bytes.substr(kLengthBytes, header_bytes);
+  StrictCheck strict;
+  json::sax_parse(text, &strict);
   if (!strict.problem().empty()) return Malformed(strict.problem());
+  const json header = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!header.is_object()) return Malformed("its header is not a JSON object.");
   for (const auto& [name, value] : header.items()) {
     if (name == kMetadata) {

@@ -37,8 +37,11 @@ struct SafetensorsLayout {
   int64_t file_bytes = 0;
 };
 
-// The largest header that is read or written, in bytes.
-inline constexpr int64_t kSafetensorsHeaderBytesMax = 64 << 20;
+// The largest header that is read or written, in bytes: the format's own limit.
+inline constexpr int64_t kSafetensorsHeaderBytesMax = 100'000'000;
+
+// The most tensors that are read.
+inline constexpr int64_t kSafetensorsTensorsMax = 100'000;
 
 // Lays `tensors` out in the order given and returns the file's first bytes, up
 // to where data begin. offset and bytes of `tensors` need not be set.

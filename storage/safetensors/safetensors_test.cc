@@ -1,9 +1,11 @@
 #include "storage/safetensors/safetensors.h"
 
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -108,7 +110,7 @@ TEST(SafetensorsTest, RefusesHostileHeaders) {
       {"", "8"},
       {std::string(8, '\xff'), "claims"},
       {File("[]"), "object"},
-      {File("{"), "object"},
+      {File("{"), "not JSON, from byte 9"},
       {File(R"({"a":1})"), "dtype"},
       {File(R"({"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", 4),
        "F33"},
@@ -147,32 +149,95 @@ TEST(SafetensorsTest, RefusesHostileHeaders) {
   }
 }
 
-// Whatever is accepted lies within the file: bytes changed at random.
+TEST(SafetensorsTest, RefusesMoreTensorsThanAnyModelHas) {
+  std::vector<SafetensorsTensor> tensors;
+  for (int64_t i = 0; i <= kSafetensorsTensorsMax; ++i) {
+    tensors.push_back({.name = absl::StrCat(i), .shape = {0}});
+  }
+  EXPECT_THAT(
+      std::string(ParseError(*MakeSafetensorsHeader(tensors, {})).message()),
+      HasSubstr("more than 100000 tensors"));
+  tensors.pop_back();
+  EXPECT_TRUE(ParseError(*MakeSafetensorsHeader(tensors, {})).ok());
+}
+
+// One change of a file: a byte, a number in its header, its end, or a piece of
+// itself put in again.
+void Mutate(RandomStream& random, std::string& file) {
+  const auto position = [&] { return random.UniformInt(file.size()); };
+  switch (random.UniformInt(4)) {
+    case 0:
+      file[position()] = static_cast<char>(random.UniformInt(256));
+      break;
+    case 1: {
+      const size_t at = file.find_first_of("0123456789", position());
+      if (at == std::string::npos) break;
+      constexpr const char* kNumbers[] = {"0",
+                                          "-1",
+                                          "25",
+                                          "1e3",
+                                          "4294967297",
+                                          "9223372036854775807",
+                                          "18446744073709551615",
+                                          "99999999999999999999999"};
+      file.replace(at, 1, kNumbers[random.UniformInt(std::size(kNumbers))]);
+      break;
+    }
+    case 2:
+      file.resize(position());
+      break;
+    default: {
+      const std::string piece = file.substr(position(), random.UniformInt(40));
+      file.insert(position(), piece);
+    }
+  }
+  if (file.empty()) file = "x";
+}
+
+// Says how large the header is now, as who lies about the rest would.
+void MendHeaderSize(std::string& file) {
+  const size_t end = file.rfind('}');
+  if (file.size() < 8 || end == std::string::npos || end < 8) return;
+  for (int i = 0; i < 8; ++i) {
+    file[i] = static_cast<char>((end + 1 - 8) >> (8 * i));
+  }
+}
+
+// Whatever is accepted covers the file's data, each byte once, and says again
+// what it was read from.
 TEST(SafetensorsTest, NeverBelievesMutatedBytes) {
   const std::string good =
       *MakeSafetensorsHeader(TwoTensors(), {{"format", "pt"}}) +
       std::string(32, 'x');
-  RandomStream stream(1);
   int accepted = 0;
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < 30000; ++round) {
+    RandomStream random = RandomStream(1).Child("round", round);
     std::string file = good;
-    RandomStream draw = stream.Child("round", round);
-    for (int change = 0; change <= round % 4; ++change) {
-      RandomStream at = draw.Child("change", change);
-      file[at.Child("position").UniformInt(good.size() - 32)] =
-          static_cast<char>(at.Child("byte").UniformInt(256));
-    }
+    for (int change = 0; change <= round % 4; ++change) Mutate(random, file);
+    if (round % 2 == 0) MendHeaderSize(file);
+    const auto file_bytes = static_cast<int64_t>(file.size());
     const absl::StatusOr<SafetensorsLayout> layout =
-        ParseSafetensorsHeader(file, static_cast<int64_t>(file.size()));
-    if (!layout.ok()) continue;
-    ++accepted;
-    for (const SafetensorsTensor& tensor : layout->tensors) {
-      ASSERT_GE(tensor.offset, 0);
-      ASSERT_LE(layout->data_offset + tensor.offset + tensor.bytes,
-                static_cast<int64_t>(file.size()));
+        ParseSafetensorsHeader(file, file_bytes);
+    if (!layout.ok()) {
+      ASSERT_EQ(layout.status().code(), absl::StatusCode::kInvalidArgument);
+      continue;
     }
+    ++accepted;
+    int64_t end = layout->data_offset;
+    for (const SafetensorsTensor& tensor : layout->tensors) {
+      ASSERT_EQ(layout->data_offset + tensor.offset, end);
+      ASSERT_GE(tensor.bytes, 0);
+      end += tensor.bytes;
+    }
+    ASSERT_EQ(end, file_bytes);
+    const auto again = MakeSafetensorsHeader(layout->tensors, layout->metadata);
+    ASSERT_TRUE(again.ok()) << again.status();
+    ASSERT_TRUE(
+        ParseSafetensorsHeader(*again, static_cast<int64_t>(again->size()) +
+                                           file_bytes - layout->data_offset)
+            .ok());
   }
-  EXPECT_GT(accepted, 0);  // Changed names and padding are fine.
+  EXPECT_GT(accepted, 100);  // Changed names and padding are fine.
   EXPECT_LT(accepted, 15000);
 }
 
