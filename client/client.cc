@@ -16,6 +16,7 @@
 #include "base/net/listener.h"
 #include "base/status_macros.h"
 #include "client/retry.h"
+#include "storage/blob/remote_blob_store.h"
 
 namespace headstart::client {
 namespace {
@@ -57,11 +58,14 @@ absl::StatusOr<std::string> FindServer(const std::string& data_folder) {
 }
 
 struct Client::Storage {
-  explicit Storage(const std::string& address) : Storage(Connect(address)) {}
-  explicit Storage(const std::shared_ptr<grpc::Channel>& channel)
-      : checkpoints(v1::CheckpointService::NewStub(channel)),
+  Storage(const std::string& address, CallGroup* blob_calls)
+      : Storage(Connect(address), blob_calls) {}
+  Storage(const std::shared_ptr<grpc::Channel>& channel, CallGroup* blob_calls)
+      : blobs(channel, {.calls = blob_calls}),
+        checkpoints(v1::CheckpointService::NewStub(channel)),
         admin(v1::StorageAdminService::NewStub(channel)) {}
 
+  storage::RemoteBlobStore blobs;
   const std::unique_ptr<v1::CheckpointService::Stub> checkpoints;
   const std::unique_ptr<v1::StorageAdminService::Stub> admin;
 };
@@ -95,6 +99,7 @@ Client::~Client() = default;
 
 void Client::Cancel() {
   stop_.Stop();
+  blob_calls_.Cancel();
   MutexLock lock(&mu_);
   for (grpc::ClientContext* const context : calls_) context->TryCancel();
 }
@@ -194,7 +199,7 @@ absl::StatusOr<Client::Storage*> Client::FindStorage() {
   }
   MutexLock lock(&mu_);
   if (storage_ == nullptr) {
-    storage_ = std::make_unique<Storage>(info.storage_address());
+    storage_ = std::make_unique<Storage>(info.storage_address(), &blob_calls_);
   }
   return storage_.get();
 }
@@ -322,6 +327,26 @@ absl::StatusOr<v1::Checkpoint> Client::UnpinCheckpoint(
 absl::StatusOr<v1::GetUsageResponse> Client::GetUsage(
     v1::GetUsageRequest request) {
   return Ask(&v1::CheckpointService::Stub::GetUsage, std::move(request));
+}
+
+absl::StatusOr<std::vector<storage::Digest>> Client::FindMissingBlobs(
+    absl::Span<const storage::Digest> digests) {
+  HS_ASSIGN_OR_RETURN(Storage* const storage, FindStorage());
+  std::vector<storage::Digest> missing;
+  HS_RETURN_IF_ERROR(Retry([&]() -> absl::Status {
+    HS_ASSIGN_OR_RETURN(missing, storage->blobs.FindMissing(digests));
+    return absl::OkStatus();
+  }));
+  return missing;
+}
+absl::Status Client::UploadBlobs(absl::Span<const storage::Blob> blobs) {
+  HS_ASSIGN_OR_RETURN(Storage* const storage, FindStorage());
+  return Retry([&] { return storage->blobs.PutAll(blobs); });
+}
+absl::StatusOr<v1::Checkpoint> Client::ImportCheckpoint(
+    v1::ImportCheckpointRequest request) {
+  return Ask(&v1::CheckpointService::Stub::ImportCheckpoint,
+             std::move(request));
 }
 
 absl::Status Client::DownloadCheckpoint(

@@ -11,14 +11,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "base/net/call_group.h"
 #include "base/random_stream.h"
 #include "client/options.h"
 #include "headstart/v1/admin_service.grpc.pb.h"
 #include "headstart/v1/checkpoint_service.grpc.pb.h"
 #include "headstart/v1/training_service.grpc.pb.h"
 #include "headstart/v1/tuning_service.grpc.pb.h"
+#include "storage/blob/blob_store.h"
 
 namespace grpc {
 class ClientContext;
@@ -115,6 +118,12 @@ class Client {
   absl::StatusOr<v1::Checkpoint> UnpinCheckpoint(
       v1::UnpinCheckpointRequest request);
   absl::StatusOr<v1::GetUsageResponse> GetUsage(v1::GetUsageRequest request);
+  // A person's tensors as a checkpoint: first the blobs that are missing.
+  absl::StatusOr<std::vector<storage::Digest>> FindMissingBlobs(
+      absl::Span<const storage::Digest> digests);
+  absl::Status UploadBlobs(absl::Span<const storage::Blob> blobs);
+  absl::StatusOr<v1::Checkpoint> ImportCheckpoint(
+      v1::ImportCheckpointRequest request);
 
   // Hands over the file's bytes in order, each once, from
   // request.offset_bytes on; when the stream breaks it goes on where it was.
@@ -168,6 +177,7 @@ class Client {
   const std::unique_ptr<v1::AdminService::Stub> admin_;
 
   StopEvent stop_;
+  CallGroup blob_calls_;
   Mutex mu_;
   RandomStream random_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Storage> storage_ ABSL_GUARDED_BY(mu_);

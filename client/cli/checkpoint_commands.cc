@@ -1,4 +1,5 @@
 // The commands about checkpoints and their store.
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/status_macros.h"
 #include "client/cli/download.h"
 #include "client/cli/handlers.h"
+#include "client/cli/import.h"
 #include "client/cli/paging.h"
 #include "client/cli/units.h"
 #include "client/cli/views.h"
@@ -53,6 +55,37 @@ absl::Status DownloadCheckpoint(Session& session) {
   session.printer().Progress(
       absl::StrCat(options.checkpoint, ", ", HumanBytes(bytes), ", is in:"));
   session.printer().Result(options.file);
+  return absl::OkStatus();
+}
+
+absl::Status ImportCheckpoint(Session& session) {
+  const Flags& flags = session.flags();
+  ImportOptions options = {.file = flags.file,
+                           .run = absl::StrCat(kImports, "/", flags.name),
+                           .reason = flags.reason};
+  if (!RunName::Parse(options.run).ok()) {
+    return UsageError(absl::StrCat(
+        "--name \"", flags.name,
+        "\": write 1 to 64 of a-z, 0-9, \".\", \"_\" and \"-\", the first a "
+        "letter or digit; the checkpoint is imports/{name}/epochs/0"));
+  }
+  if (options.reason.empty()) {
+    const std::string name = std::filesystem::path(flags.file).filename();
+    options.reason = absl::StrCat(
+        "imported from ", name.size() <= 150 ? name : "a safetensors file");
+  }
+  HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
+  HS_ASSIGN_OR_RETURN(
+      const v1::Checkpoint checkpoint,
+      ImportFile(*client, session.printer(), session.clock(), options));
+  if (session.printer().json()) {
+    session.printer().Json(checkpoint);
+    return absl::OkStatus();
+  }
+  session.printer().Progress(
+      absl::StrCat(Count(checkpoint.tensor_count(), "tensor"), ", ",
+                   HumanBytes(checkpoint.tensor_bytes()), ", pinned, as:"));
+  session.printer().Result(checkpoint.name());
   return absl::OkStatus();
 }
 

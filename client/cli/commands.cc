@@ -35,7 +35,8 @@ enum Use : uint32_t {
   kNew = 1 << 12,
   kDeadShare = 1 << 13,
   kOptionalName = 1 << 14,
-  kLocal = 1 << 15,  // Asks no server that runs already: no --server.
+  kLocal = 1 << 15,   // Asks no server that runs already: no --server.
+  kImport = 1 << 16,  // --name, --reason; the file is a safetensors file.
 };
 
 struct Command {
@@ -98,7 +99,7 @@ constexpr Command kCommands[] = {
      "headstart trials retry studies/1/trials/12"},
 
     {"checkpoints list", "PARENT", kOptionalName, ListCheckpoints,
-     "List stored epochs: of a trial, study, run or training, or all",
+     "List stored epochs: of a trial, study, run or training, imports, or all",
      "headstart checkpoints list studies/1/trials/12"},
     {"checkpoints get", "CHECKPOINT", 0, GetCheckpoint,
      "Show a stored epoch with its tensors and why it is kept",
@@ -107,6 +108,10 @@ constexpr Command kCommands[] = {
      "Write a stored epoch as a safetensors file, and print the file's name",
      "headstart checkpoints download studies/1/winner/epochs/5 -o "
      "m.safetensors"},
+    {"checkpoints import", "FILE", kImport, ImportCheckpoint,
+     "Store the tensors of a safetensors file of your own, for trainings to "
+     "start from; print the checkpoint's name",
+     "headstart checkpoints import resnet.safetensors --name resnet"},
     {"checkpoints pin", "CHECKPOINT", kReason, PinCheckpoint,
      "Keep a checkpoint until it is unpinned",
      "headstart checkpoints pin studies/1/trials/12/epochs/5 --reason "
@@ -183,8 +188,9 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
   if (command.name != nullptr) {
     const bool is_file = absl::string_view(command.name) == "FILE";
     app.add_option(command.name, is_file ? flags.file : flags.name,
-                   is_file ? "The study file: the YAML form of a Study"
-                           : "Its full name")
+                   !is_file       ? "Its full name"
+                   : has(kImport) ? "The safetensors file, on this machine"
+                                  : "The study file: the YAML form of a Study")
         ->required(!has(kOptionalName));
   }
   if (has(kFile) || has(kOptionalFile)) {
@@ -234,6 +240,15 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
     app.add_option("--reason", flags.reason,
                    "Why it is kept, in 1 to 200 characters")
         ->required();
+  }
+  if (has(kImport)) {
+    app.add_option("--name", flags.name,
+                   "Of the checkpoint imports/{name}/epochs/0: 1 to 64 of a-z, "
+                   "0-9, \".\", \"_\" and \"-\"")
+        ->required();
+    app.add_option("--reason", flags.reason,
+                   "Why it is kept until it is unpinned, in 1 to 200 "
+                   "characters. Default: imported from FILE");
   }
   if (has(kDeadShare)) {
     app.add_option("--dead-share-min", flags.dead_share_min,

@@ -28,6 +28,7 @@ absl::Status RetryTrial(Session& session);
 absl::Status ListCheckpoints(Session& session);
 absl::Status GetCheckpoint(Session& session);
 absl::Status DownloadCheckpoint(Session& session);
+absl::Status ImportCheckpoint(Session& session);
 absl::Status PinCheckpoint(Session& session);
 absl::Status UnpinCheckpoint(Session& session);
 absl::Status GetUsage(Session& session);

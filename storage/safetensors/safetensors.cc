@@ -18,7 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr char kMetadata[] = "__metadata__";
-constexpr int64_t kLengthBytes = 8;
 
 // Elements times the size of one, or InvalidArgument when that is no size.
 absl::StatusOr<int64_t> TensorBytes(absl::string_view name, DType dtype,
@@ -140,7 +139,8 @@ class StrictCheck : public nlohmann::json_sax<json> {
   bool parse_error(std::size_t position, const std::string&,
                    const json::exception&) override {
     return Stop(absl::StrCat("its header is not JSON, from byte ",
-                             kLengthBytes + position - 1, " of the file on."));
+                             kSafetensorsSizeBytes + position - 1,
+                             " of the file on."));
   }
 
   const std::string& problem() const { return problem_; }
@@ -208,43 +208,53 @@ absl::StatusOr<std::string> MakeSafetensorsHeader(
         "the safetensors header would have ", text.size(), " bytes; at most ",
         kSafetensorsHeaderBytesMax, " are allowed."));
   }
-  std::string bytes(kLengthBytes, '\0');
-  for (int i = 0; i < kLengthBytes; ++i) {
+  std::string bytes(kSafetensorsSizeBytes, '\0');
+  for (int i = 0; i < kSafetensorsSizeBytes; ++i) {
     bytes[i] = static_cast<char>(text.size() >> (8 * i));
   }
   return bytes + text;
 }
 
-absl::StatusOr<SafetensorsLayout> ParseSafetensorsHeader(
-    absl::string_view bytes, int64_t file_bytes) {
-  if (file_bytes < kLengthBytes) {
+absl::StatusOr<int64_t> SafetensorsDataOffset(absl::string_view bytes,
+                                              int64_t file_bytes) {
+  if (file_bytes < kSafetensorsSizeBytes) {
     return Malformed(absl::StrCat("it has ", file_bytes,
                                   " bytes; the size of the header takes 8."));
   }
-  if (static_cast<int64_t>(bytes.size()) < kLengthBytes) {
-    return absl::OutOfRangeError(absl::StrCat(kLengthBytes, " bytes needed."));
+  if (static_cast<int64_t>(bytes.size()) < kSafetensorsSizeBytes) {
+    return absl::OutOfRangeError(
+        absl::StrCat(kSafetensorsSizeBytes, " bytes needed."));
   }
   uint64_t header_bytes = 0;
-  for (int i = 0; i < kLengthBytes; ++i) {
+  for (int i = 0; i < kSafetensorsSizeBytes; ++i) {
     header_bytes |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[i]))
                     << (8 * i);
   }
   if (header_bytes > static_cast<uint64_t>(kSafetensorsHeaderBytesMax) ||
-      header_bytes > static_cast<uint64_t>(file_bytes - kLengthBytes)) {
-    return Malformed(absl::StrCat(
-        "it claims a header of ", header_bytes, " bytes; at most ",
-        std::min(kSafetensorsHeaderBytesMax, file_bytes - kLengthBytes),
-        " fit."));
+      header_bytes >
+          static_cast<uint64_t>(file_bytes - kSafetensorsSizeBytes)) {
+    return Malformed(absl::StrCat("it claims a header of ", header_bytes,
+                                  " bytes; at most ",
+                                  std::min(kSafetensorsHeaderBytesMax,
+                                           file_bytes - kSafetensorsSizeBytes),
+                                  " fit."));
   }
+  return kSafetensorsSizeBytes + static_cast<int64_t>(header_bytes);
+}
+
+absl::StatusOr<SafetensorsLayout> ParseSafetensorsHeader(
+    absl::string_view bytes, int64_t file_bytes) {
   SafetensorsLayout layout;
-  layout.data_offset = kLengthBytes + static_cast<int64_t>(header_bytes);
   layout.file_bytes = file_bytes;
+  HS_ASSIGN_OR_RETURN(layout.data_offset,
+                      SafetensorsDataOffset(bytes, file_bytes));
   if (static_cast<int64_t>(bytes.size()) < layout.data_offset) {
     return absl::OutOfRangeError(
         absl::StrCat(layout.data_offset, " bytes needed."));
   }
 
-  const absl::string_view text = bytes.substr(kLengthBytes, header_bytes);
+  const absl::string_view text =
+      bytes.substr(0, layout.data_offset).substr(kSafetensorsSizeBytes);
   StrictCheck strict;
   json::sax_parse(text, &strict);
   if (!strict.problem().empty()) return Malformed(strict.problem());

@@ -40,6 +40,9 @@ struct SafetensorsLayout {
 // The largest header that is read or written, in bytes: the format's own limit.
 inline constexpr int64_t kSafetensorsHeaderBytesMax = 100'000'000;
 
+// A file begins with so many bytes that say how large the header is.
+inline constexpr int64_t kSafetensorsSizeBytes = 8;
+
 // The most tensors that are read.
 inline constexpr int64_t kSafetensorsTensorsMax = 100'000;
 
@@ -50,6 +53,11 @@ inline constexpr int64_t kSafetensorsTensorsMax = 100'000;
 absl::StatusOr<std::string> MakeSafetensorsHeader(
     const std::vector<SafetensorsTensor>& tensors,
     const std::map<std::string, std::string>& metadata);
+
+// Where data begin in the file that starts with `bytes`; `file_bytes` is the
+// size of the whole file. Errors as below.
+absl::StatusOr<int64_t> SafetensorsDataOffset(absl::string_view bytes,
+                                              int64_t file_bytes);
 
 // Reads the header at the start of `bytes`, which may be the file's beginning
 // or all of it; `file_bytes` is the size of the whole file. No size in the

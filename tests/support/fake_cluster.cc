@@ -17,6 +17,7 @@ namespace headstart {
 
 using google::protobuf::Empty;
 using grpc::ServerContext;
+using grpc::ServerReader;
 using grpc::ServerWriter;
 
 // One line per method: what it is asked and what it answers are the script's.
@@ -31,7 +32,7 @@ using grpc::ServerWriter;
     return Stream(#method, *asked, *writer);                     \
   }
 
-// What the four services' methods have in common.
+// What the services' methods have in common.
 class FakeServices {
  public:
   explicit FakeServices(FakeCluster& cluster)
@@ -39,6 +40,7 @@ class FakeServices {
         training(cluster),
         admin(cluster),
         checkpoints(cluster),
+        blobs(cluster),
         storage_admin(cluster) {}
 
   struct Base {
@@ -118,6 +120,7 @@ class FakeServices {
     HS_UNARY(GetCheckpoint, v1::GetCheckpointRequest, v1::Checkpoint)
     HS_UNARY(ListCheckpoints, v1::ListCheckpointsRequest,
              v1::ListCheckpointsResponse)
+    HS_UNARY(ImportCheckpoint, v1::ImportCheckpointRequest, v1::Checkpoint)
     HS_UNARY(PinCheckpoint, v1::PinCheckpointRequest, v1::Checkpoint)
     HS_UNARY(UnpinCheckpoint, v1::UnpinCheckpointRequest, v1::Checkpoint)
     HS_UNARY(GetUsage, v1::GetUsageRequest, v1::GetUsageResponse)
@@ -145,6 +148,38 @@ class FakeServices {
     }
   };
 
+  struct Blobs final : v1::BlobService::Service, Base {
+    using Base::Base;
+
+    grpc::Status FindMissingBlobs(
+        ServerContext*, const v1::FindMissingBlobsRequest* asked,
+        v1::FindMissingBlobsResponse* response) override {
+      MutexLock lock(&cluster.mu_);
+      for (const std::string& digest : asked->digests()) {
+        if (!cluster.blobs_.contains(digest)) response->add_missing(digest);
+      }
+      return grpc::Status::OK;
+    }
+
+    grpc::Status UploadBlobs(ServerContext*,
+                             ServerReader<v1::UploadBlobsRequest>* reader,
+                             v1::UploadBlobsResponse* response) override {
+      std::string* blob = nullptr;
+      v1::UploadBlobsRequest part;
+      MutexLock lock(&cluster.mu_);
+      while (reader->Read(&part)) {
+        if (!part.digest().empty()) {
+          blob = &cluster.blobs_[part.digest()];
+          response->set_stored_count(response->stored_count() + 1);
+        }
+        blob->append(part.data());
+      }
+      cluster.calls_.push_back(
+          absl::StrCat("UploadBlobs ", response->ShortDebugString()));
+      return grpc::Status::OK;
+    }
+  };
+
   struct StorageAdmin final : v1::StorageAdminService::Service, Base {
     using Base::Base;
     HS_STREAM(VerifyStorage, v1::VerifyStorageRequest,
@@ -157,6 +192,7 @@ class FakeServices {
   Training training;
   Admin admin;
   Checkpoints checkpoints;
+  Blobs blobs;
   StorageAdmin storage_admin;
 };
 
@@ -168,7 +204,8 @@ FakeCluster::FakeCluster() : services_(std::make_unique<FakeServices>(*this)) {
   auto listener = Listener::Start(
       {.address = {.socket_path = folder_ / "sock"},
        .services = {&services_->tuning, &services_->training, &services_->admin,
-                    &services_->checkpoints, &services_->storage_admin}});
+                    &services_->checkpoints, &services_->blobs,
+                    &services_->storage_admin}});
   HS_CHECK_OK(listener);
   listener_ = *std::move(listener);
 }
@@ -201,6 +238,11 @@ void FakeCluster::SetFile(std::string bytes, int64_t part_bytes,
   file_ = std::move(bytes);
   part_bytes_ = part_bytes;
   parts_per_stream_ = parts_per_stream;
+}
+
+std::map<std::string, std::string> FakeCluster::Blobs() {
+  MutexLock lock(&mu_);
+  return blobs_;
 }
 
 void FakeCluster::Forget(const std::string& method) {

@@ -51,6 +51,10 @@ class FakeCluster {
   // the last breaks with UNAVAILABLE after `parts_per_stream` parts.
   void SetFile(std::string bytes, int64_t part_bytes, int64_t parts_per_stream);
 
+  // Blobs that UploadBlobs has brought, by their digests' bytes;
+  // FindMissingBlobs knows them too.
+  std::map<std::string, std::string> Blobs();
+
   // Drops the answers that `method` has left.
   void Forget(const std::string& method);
 
@@ -72,6 +76,7 @@ class FakeCluster {
   Mutex mu_;
   std::map<std::string, std::deque<Script>> scripts_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> calls_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::string> blobs_ ABSL_GUARDED_BY(mu_);
   std::string file_ ABSL_GUARDED_BY(mu_);
   int64_t part_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t parts_per_stream_ ABSL_GUARDED_BY(mu_) = 0;
