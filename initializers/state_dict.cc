@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -72,6 +73,15 @@ std::vector<NamedTensor> StateDict(torch::nn::Module& module) {
     }
   }
   return tensors;
+}
+
+std::vector<NamedTensor> LayerWeights(torch::nn::Module& module) {
+  std::vector<NamedTensor> weights = StateDict(module);
+  std::erase_if(weights, [](const NamedTensor& each) {
+    return each.is_buffer || each.tensor.dim() < 2 ||
+           (each.name != "weight" && !absl::EndsWith(each.name, ".weight"));
+  });
+  return weights;
 }
 
 DType DTypeOf(const at::Tensor& tensor) {

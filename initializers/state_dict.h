@@ -33,6 +33,10 @@ struct NamedTensor {
 // state_dict() has them. A shared_ptr owns `module`.
 std::vector<NamedTensor> StateDict(torch::nn::Module& module);
 
+// Of those, the weights of linear and convolutional layers: parameters named
+// `weight` of two or more dimensions. ConvNeXt's layer_scale is none.
+std::vector<NamedTensor> LayerWeights(torch::nn::Module& module);
+
 // The type of a tensor. Models hold no other types than DType has.
 DType DTypeOf(const at::Tensor& tensor);
 

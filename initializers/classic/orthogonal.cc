@@ -10,22 +10,22 @@
 
 namespace headstart::initializers {
 
+at::Tensor OrthogonalFactor(const at::Tensor& weight) {
+  const at::Tensor matrix = weight.flatten(1).to(at::kDouble);
+  const bool wide = matrix.size(0) < matrix.size(1);
+  const auto [q, r] = at::linalg_qr(wide ? matrix.t() : matrix, "reduced");
+  // Without this the signs would be LAPACK's choice. That of 0 counts as 1: a
+  // column stays one.
+  const at::Tensor signed_q = q.mul(at::where(r.diagonal().lt(0), -1., 1.));
+  return (wide ? signed_q.t() : signed_q).reshape(weight.sizes());
+}
+
 void FillWeight(const OrthogonalOptions& options, const at::Tensor& weight,
                 at::Generator& generator) {
   if (weight.numel() == 0) return;
-  const int64_t rows = weight.size(0);
-  const int64_t columns = weight.numel() / rows;
-  at::Tensor draws = at::empty({rows, columns}, weight.options());
+  at::Tensor draws = at::empty(weight.sizes(), weight.options());
   draws.normal_(0, 1, generator);
-  if (rows < columns) draws = draws.t();
-  const auto [q, r] = at::linalg_qr(draws.to(at::kDouble), "reduced");
-  // Without this the signs would be LAPACK's choice. That of 0 counts as 1: a
-  // column stays one.
-  const at::Tensor diagonal = r.diagonal();
-  at::Tensor columns_of_one =
-      q.mul(at::where(diagonal.lt(0), -options.gain, options.gain));
-  if (rows < columns) columns_of_one = columns_of_one.t();
-  weight.copy_(columns_of_one.reshape(weight.sizes()));
+  weight.copy_(OrthogonalFactor(draws).mul_(options.gain));
 }
 
 }  // namespace headstart::initializers

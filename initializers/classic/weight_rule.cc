@@ -5,7 +5,6 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/grad_mode.h>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -29,12 +28,6 @@ void FillWeight(const UniformOptions& options, const at::Tensor& weight,
 void FillWeight(const ConstantOptions& options, const at::Tensor& weight,
                 at::Generator&) {
   weight.fill_(options.value);
-}
-
-// Of a linear or convolutional layer; ConvNeXt's layer_scale is none.
-bool IsWeight(const NamedTensor& each) {
-  return !each.is_buffer && each.tensor.dim() >= 2 &&
-         (each.name == "weight" || absl::EndsWith(each.name, ".weight"));
 }
 
 absl::string_view LayerOf(const NamedTensor& weight) {
@@ -74,8 +67,7 @@ bool MatchesPattern(absl::string_view text, absl::string_view pattern) {
 absl::StatusOr<InitializationReport> WeightInitializer::Apply(
     torch::nn::Module& model, const InitializerInputs& inputs) const {
   const at::NoGradGuard no_grad;
-  std::vector<NamedTensor> weights = StateDict(model);
-  std::erase_if(weights, [](const auto& each) { return !IsWeight(each); });
+  const std::vector<NamedTensor> weights = LayerWeights(model);
   const auto is_named = [](const NamedTensor& weight,
                            absl::string_view pattern) {
     return MatchesPattern(LayerOf(weight), pattern);

@@ -25,6 +25,7 @@
 #include "base/check.h"
 #include "initializers/predicted/ghn.h"
 #include "tests/golden/golden_ghn_files.h"
+#include "tests/golden/golden_ghn_orth.h"
 
 namespace headstart::initializers {
 namespace {
@@ -113,6 +114,10 @@ int Main(int argc, char** argv) {
   const std::shared_ptr<Ghn> ghn = ReadGhn(weights_file);
   const Json golden = ReadJson(graph_file);
   GoldenReport report;
+  if (golden.contains("settings")) {
+    CompareOrthogonal(golden, graph_file, *ghn, report);
+    return report.Finish();
+  }
   const NetworkGraph graph = GraphOf(golden);
   CompareGraph(golden, graph, *ghn, report);
   const GhnEmbeddings embeddings = ghn->Embed(graph);
