@@ -367,7 +367,9 @@ TEST_F(CheckpointTest, NamesALayerThatIsNotThere) {
   auto model = std::make_shared<ContractModel>();
 
   EXPECT_THAT(Apply(Contract({"f"}), *model, weights_),
-              StatusIs(absl::StatusCode::kFailedPrecondition, "layer \"f\""));
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "checkpoint.fresh_layers: the model has no layer \"f\"; "
+                       "its layers are conv, bn, fc."));
 }
 
 TEST_F(CheckpointTest, NamesACheckpointThatDidNotCome) {
@@ -396,7 +398,7 @@ TEST_F(CheckpointTest, NamesEachKindOfMismatchAndWritesNothing) {
   EXPECT_THAT(message, HasSubstr("bn.bias is F16 [256] there"));
   EXPECT_THAT(message, HasSubstr("It lacks bn.weight."));
   EXPECT_THAT(message, HasSubstr("does not know its norm.weight."));
-  EXPECT_THAT(message, HasSubstr("initializer.checkpoint.fresh_layers"));
+  EXPECT_THAT(message, HasSubstr("in fresh_layers"));
   EXPECT_TRUE(at::equal(model->conv->weight, before));
 }
 

@@ -47,7 +47,18 @@ void AddStep(const FrameworkDefaultOptions&, Steps& steps) {
   steps.push_back(std::make_unique<FrameworkDefault>());
 }
 void AddStep(const FromCheckpointOptions& options, Steps& steps) {
-  steps.push_back(std::make_unique<FromCheckpoint>(options));
+  steps.push_back(
+      std::make_unique<StoredWeights>(options, /*is_first=*/steps.empty()));
+}
+void AddStep(const MeanOptions& options, Steps& steps) {
+  steps.push_back(
+      std::make_unique<StoredWeights>(options, /*is_first=*/steps.empty()));
+}
+void AddStep(const ShrinkPerturbOptions& options, Steps& steps) {
+  steps.push_back(std::make_unique<ShrinkPerturb>(options));
+}
+void AddStep(const KeepBlocksOptions& options, Steps& steps) {
+  steps.push_back(std::make_unique<KeepBlocks>(options));
 }
 void AddStep(const ZeroInitResidualOptions&, Steps& steps) {
   steps.push_back(std::make_unique<ZeroInitResidual>());
@@ -74,7 +85,8 @@ bool SetsAll(const InitializerOptions& options) {
   const auto* chain = std::get_if<ChainOptions>(&options);
   if (chain != nullptr) return SetsAll(chain->steps.front());
   return std::holds_alternative<FrameworkDefaultOptions>(options) ||
-         std::holds_alternative<FromCheckpointOptions>(options);
+         std::holds_alternative<FromCheckpointOptions>(options) ||
+         std::holds_alternative<MeanOptions>(options);
 }
 
 void Add(const InitializerOptions& options, Steps& steps) {

@@ -10,6 +10,8 @@
 #include "initializers/initializer.h"
 #include "initializers/learned/learned.h"
 #include "initializers/transferred/checkpoint.h"
+#include "initializers/transferred/keep_blocks.h"
+#include "initializers/transferred/shrink_perturb.h"
 
 namespace headstart::initializers {
 
@@ -26,13 +28,12 @@ struct ChainOptions {
 };
 
 // The proto's Initializer.
-using InitializerKind =
-    std::variant<FrameworkDefaultOptions, XavierOptions, KaimingOptions,
-                 OrthogonalOptions, TruncatedNormalOptions, NormalOptions,
-                 UniformOptions, ConstantOptions, ZeroInitResidualOptions,
-                 ForLayersOptions, WholeLsuvOptions, MetainitOptions,
-                 GradinitOptions, NioOptions, FromCheckpointOptions,
-                 ChainOptions>;
+using InitializerKind = std::variant<
+    FrameworkDefaultOptions, XavierOptions, KaimingOptions, OrthogonalOptions,
+    TruncatedNormalOptions, NormalOptions, UniformOptions, ConstantOptions,
+    ZeroInitResidualOptions, ForLayersOptions, WholeLsuvOptions,
+    MetainitOptions, GradinitOptions, NioOptions, FromCheckpointOptions,
+    MeanOptions, ShrinkPerturbOptions, KeepBlocksOptions, ChainOptions>;
 struct InitializerOptions : InitializerKind {
   using InitializerKind::InitializerKind;
 };

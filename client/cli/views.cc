@@ -13,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "client/cli/units.h"
+#include "proto/checkpoint_fields.h"
 
 namespace headstart::client {
 namespace {
@@ -230,6 +231,9 @@ std::string SourceText(const v1::Training& training) {
   if (!training.source_checkpoint().empty()) {
     return training.source_checkpoint();
   }
+  const std::vector<std::string> several =
+      CheckpointsIn(training.resolved_training());
+  if (!several.empty()) return absl::StrJoin(several, ", ");
   return OrDash(training.from().checkpoint());
 }
 

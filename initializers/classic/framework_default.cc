@@ -49,14 +49,13 @@ bool PlanModule(const std::string& prefix, torch::nn::Module& module,
     }
   }
   for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
-    const std::string& name = buffer.key();
-    if (name != "running_mean" && name != "running_var" &&
-        name != "num_batches_tracked") {
+    const std::optional<double> fresh = FreshStatistic(buffer.key());
+    if (!fresh.has_value()) {
       if (!has_own) return false;
       continue;
     }
-    fills.push_back({prefix + name, buffer.value(), /*drawn=*/false,
-                     name == "running_var" ? 1. : 0.});
+    fills.push_back(
+        {prefix + buffer.key(), buffer.value(), /*drawn=*/false, *fresh});
   }
   return true;
 }
@@ -70,6 +69,13 @@ void InitializeOwn(torch::nn::Module& module, at::Generator& generator) {
 }
 
 }  // namespace
+
+std::optional<double> FreshStatistic(absl::string_view buffer) {
+  const absl::string_view name = buffer.substr(buffer.rfind('.') + 1);
+  if (name == "running_mean" || name == "num_batches_tracked") return 0;
+  if (name == "running_var") return 1;
+  return std::nullopt;
+}
 
 absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
     torch::nn::Module& model, const InitializerInputs& inputs) const {

@@ -1,8 +1,11 @@
 // What a layer freshly built by PyTorch has.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "absl/strings/string_view.h"
 
 #include "initializers/initializer.h"
 
@@ -17,5 +20,9 @@ class FrameworkDefault final : public Initializer {
   absl::StatusOr<InitializationReport> Apply(
       torch::nn::Module& model, const InitializerInputs& inputs) const override;
 };
+
+// What the running statistic of a norm begins with, by the name of the buffer
+// (layer1.0.bn1.running_var): 0, 1 or 0. Nothing for other tensors.
+std::optional<double> FreshStatistic(absl::string_view buffer);
 
 }  // namespace headstart::initializers

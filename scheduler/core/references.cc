@@ -95,8 +95,8 @@ void AddStudy(const Study& study, ReferenceSet& set) {
 }
 
 void AddTraining(const Training& training, ReferenceSet& set) {
-  if (!training.spec().source_checkpoint().empty()) {
-    set.Add(training.spec().source_checkpoint(), v1::SOURCE_OF);
+  for (const CheckpointName& source : SourcesOf(training.spec())) {
+    set.Add(source.ToString(), v1::SOURCE_OF);
   }
   for (const TrainingRun& run : training.runs()) {
     const Run& trained = run.run;

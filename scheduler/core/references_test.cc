@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::Pair;
@@ -233,6 +234,39 @@ TEST(ReferencesTest, KeepsWhatAStudyStartsFrom) {
               ElementsAre("1/trials/1/epochs/2 SOURCE_OF"));
   EXPECT_THAT(world.Refusal(DeleteStudy{{{}, "studies/1"}}),
               StatusIs(absl::StatusCode::kFailedPrecondition, "studies/2"));
+  world.ExpectReplayEqual();
+}
+
+TEST(ReferencesTest, KeepsEveryCheckpointOfAChainAndItsChoices) {
+  TestWorld world;
+  world.Do(CreateStudy{{}, SmallStudy("random { trial_count: 2 }", 2)});
+  world.TrainAll(LossIsTrial);  // The first trial wins.
+  v1::Study study = SmallStudy("random { trial_count: 1 }", 2);
+  study.MergeFrom(Parse<v1::Study>(R"(
+    training { initializer { chain {
+      steps { mean { checkpoints: ["studies/1/winner/epochs/1",
+                                   "studies/1/trials/2/epochs/1"] } }
+      steps { shrink_perturb {} } } } }
+    search { parameters { path: "initializer.chain.steps[0]" choice {
+      values { struct_value { fields { key: "checkpoint" value {
+        struct_value { fields { key: "checkpoint" value {
+          string_value: "studies/1/winner/epochs/2" } } } } } } }
+      values { struct_value { fields { key: "mean" value { struct_value {
+        fields { key: "checkpoints" value { list_value {
+          values { string_value: "studies/1/trials/2/epochs/2" }
+          values { string_value: "studies/1/winner/epochs/0" }
+        } } } } } } } } } } })"));
+
+  world.Do(CreateStudy{{}, study});
+
+  EXPECT_THAT(Wanted(world, "studies/2"),
+              UnorderedElementsAre("1/trials/1/epochs/0 SOURCE_OF",
+                                   "1/trials/1/epochs/1 SOURCE_OF",
+                                   "1/trials/1/epochs/2 SOURCE_OF",
+                                   "1/trials/2/epochs/1 SOURCE_OF",
+                                   "1/trials/2/epochs/2 SOURCE_OF"));
+  const v1::Study recorded = *world.scheduler().GetStudy("studies/2");
+  EXPECT_THAT(recorded.ShortDebugString(), Not(HasSubstr("winner")));
   world.ExpectReplayEqual();
 }
 

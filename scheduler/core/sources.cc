@@ -3,14 +3,20 @@
 #include <utility>
 
 #include "absl/container/btree_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/struct.pb.h"
 
+#include "base/check.h"
 #include "base/status_macros.h"
+#include "proto/checkpoint_fields.h"
 #include "scheduler/core/plugins.h"
 #include "scheduler/search/field_rules.h"
+#include "scheduler/search/initializer_rules.h"
 #include "scheduler/search/spec_defaults.h"
 #include "scheduler/search/spec_facts.h"
+#include "scheduler/search/spec_path.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -25,35 +31,54 @@ absl::Status Wrong(absl::string_view prefix, absl::string_view field,
       absl::StrCat(Below(prefix, field), ": ", message));
 }
 
-// The string at keys[0].keys[1]... of a JSON object; null when there is none.
-template <typename Value>
-auto* FindText(Value& value, std::initializer_list<const char*> keys) {
-  Value* at = &value;
-  for (const char* key : keys) {
-    if (!at->has_struct_value()) return static_cast<Value*>(nullptr);
-    if constexpr (std::is_const_v<Value>) {
-      const auto& fields = at->struct_value().fields();
-      const auto field = fields.find(key);
-      if (field == fields.end()) return static_cast<Value*>(nullptr);
-      at = &field->second;
-    } else {
-      auto& fields = *at->mutable_struct_value()->mutable_fields();
-      const auto field = fields.find(key);
-      if (field == fields.end()) return static_cast<Value*>(nullptr);
-      at = &field->second;
-    }
-  }
-  return at->has_string_value() ? at : nullptr;
+// Resolves the checkpoints that `initializer`, which stands at `path`, names.
+absl::Status ResolveInitializer(const State& state, absl::string_view path,
+                                v1::Initializer& initializer) {
+  HS_RETURN_IF_ERROR(VisitCheckpoints(
+      initializer, path,
+      [&](const std::string& where, std::string& name) -> absl::Status {
+        const absl::StatusOr<CheckpointName> checkpoint =
+            ResolveCheckpoint(state, name);
+        if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
+        name = checkpoint->ToString();
+        return absl::OkStatus();
+      }));
+  // Two names may have meant one checkpoint.
+  return CheckInitializer(initializer, path);
 }
 
-// The name of the checkpoint in a choice's value for `path`, if it has one.
-template <typename Value>
-auto* FindCheckpoint(const std::string& path, Value& value) {
-  if (path == "initializer") {
-    return FindText(value, {"checkpoint", "checkpoint"});
+// Calls `visit` with each choice that concerns the initializer, and with what
+// stands in front of an error about it.
+absl::Status VisitInitializerChoices(
+    v1::Search& search,
+    absl::FunctionRef<absl::Status(const std::string& where,
+                                   const std::string& path,
+                                   google::protobuf::Value& value)>
+        visit) {
+  int i = 0;
+  for (v1::Parameter& parameter : *search.mutable_parameters()) {
+    const std::string& path = parameter.path();
+    const std::string where =
+        absl::StrCat("search.parameters[", i++, "] \"", path, "\"");
+    if (path != "initializer" && !absl::StartsWith(path, "initializer.")) {
+      continue;
+    }
+    for (int j = 0; j < parameter.choice().values_size(); ++j) {
+      HS_RETURN_IF_ERROR(visit(absl::StrCat(where, ": values[", j, "]"), path,
+                               *parameter.mutable_choice()->mutable_values(j)));
+    }
   }
-  if (path == "initializer.checkpoint") return FindText(value, {"checkpoint"});
-  return static_cast<Value*>(nullptr);
+  return absl::OkStatus();
+}
+
+std::vector<CheckpointName> Sorted(const absl::btree_set<std::string>& names) {
+  absl::btree_set<CheckpointName> sources;
+  for (const std::string& name : names) {
+    if (const auto source = CheckpointName::Parse(name); source.ok()) {
+      sources.insert(*source);
+    }
+  }
+  return {sources.begin(), sources.end()};
 }
 
 absl::Status CheckSeeds(const v1::Training& training,
@@ -104,58 +129,53 @@ absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
 }
 
 absl::Status ResolveInitializers(const State& state, v1::Study& study) {
-  const auto resolve = [&](const std::string& where,
-                           std::string& name) -> absl::Status {
-    const absl::StatusOr<CheckpointName> checkpoint =
-        ResolveCheckpoint(state, name);
-    if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
-    name = checkpoint->ToString();
-    return absl::OkStatus();
-  };
-  if (study.training().initializer().has_checkpoint()) {
-    HS_RETURN_IF_ERROR(resolve("training.initializer.checkpoint.checkpoint",
-                               *study.mutable_training()
-                                    ->mutable_initializer()
-                                    ->mutable_checkpoint()
-                                    ->mutable_checkpoint()));
-  }
-  int i = 0;
-  for (v1::Parameter& parameter :
-       *study.mutable_search()->mutable_parameters()) {
-    const std::string where =
-        absl::StrCat("search.parameters[", i++, "] \"", parameter.path(), "\"");
-    if (!parameter.has_choice()) continue;
-    for (auto& value : *parameter.mutable_choice()->mutable_values()) {
-      auto* name = FindCheckpoint(parameter.path(), value);
-      if (name != nullptr) {
-        HS_RETURN_IF_ERROR(resolve(where, *name->mutable_string_value()));
-      }
-    }
-  }
-  return absl::OkStatus();
+  HS_RETURN_IF_ERROR(
+      ResolveInitializer(state, "training.initializer",
+                         *study.mutable_training()->mutable_initializer()));
+  return VisitInitializerChoices(
+      *study.mutable_search(),
+      [&](const std::string& where, const std::string& path,
+          google::protobuf::Value& value) -> absl::Status {
+        v1::TrainingSpec spec = study.training();
+        HS_ASSIGN_OR_RETURN(const SpecPath field, SpecPath::Find(path, spec));
+        HS_RETURN_IF_ERROR(field.SetJson(spec, value));
+        const v1::TrainingSpec written = spec;
+        HS_RETURN_IF_ERROR(
+            Annotate(ResolveInitializer(state, "initializer",
+                                        *spec.mutable_initializer()),
+                     where));
+        // Stays as it was written, unless a name was replaced.
+        if (CheckpointsIn(spec) != CheckpointsIn(written)) {
+          value = field.Json(spec);
+        }
+        return absl::OkStatus();
+      });
 }
 
 std::vector<CheckpointName> SourcesOf(const v1::Study& study) {
-  absl::btree_set<CheckpointName> sources;
-  const auto add = [&](const std::string& name) {
-    if (const auto source = CheckpointName::Parse(name); source.ok()) {
-      sources.insert(*source);
-    }
+  absl::btree_set<std::string> names;
+  const auto add = [&](const v1::TrainingSpec& spec) {
+    for (const std::string& name : CheckpointsIn(spec)) names.insert(name);
   };
-  add(study.training().initializer().checkpoint().checkpoint());
-  for (const v1::Parameter& parameter : study.search().parameters()) {
-    for (const auto& value : parameter.choice().values()) {
-      const auto* name = FindCheckpoint(parameter.path(), value);
-      if (name != nullptr) add(name->string_value());
-    }
-  }
-  return {sources.begin(), sources.end()};
+  add(study.training());
+  v1::Search search = study.search();
+  HS_CHECK_OK(VisitInitializerChoices(
+      search,
+      [&](const std::string&, const std::string& path,
+          const google::protobuf::Value& value) -> absl::Status {
+        v1::TrainingSpec spec = study.training();
+        HS_ASSIGN_OR_RETURN(const SpecPath field, SpecPath::Find(path, spec));
+        HS_RETURN_IF_ERROR(field.SetJson(spec, value));
+        add(spec);
+        return absl::OkStatus();
+      }));
+  return Sorted(names);
 }
 
 std::vector<CheckpointName> SourcesOf(const v1::Training& training) {
-  const auto source = CheckpointName::Parse(training.source_checkpoint());
-  if (!source.ok()) return {};
-  return {*source};
+  const std::vector<std::string> names =
+      CheckpointsIn(training.resolved_training());
+  return Sorted({names.begin(), names.end()});
 }
 
 absl::Status CheckTraining(const v1::Training& training,
@@ -250,10 +270,9 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
   *resolved.mutable_seeds() = training.seeds();
   *resolved.mutable_keep_epochs() = training.keep_epochs();
 
-  std::string name;
   v1::TrainingSpec spec;
   if (training.has_from()) {
-    name = training.from().checkpoint();
+    std::string name = training.from().checkpoint();
     if (training.from().has_winner()) {
       const v1::WinnerSource& winner = training.from().winner();
       const absl::StatusOr<StudyName> study = StudyName::Parse(winner.study());
@@ -262,32 +281,27 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
       }
       name = WinnerName{study->study, winner.epoch()}.ToString();
     }
+    const absl::StatusOr<CheckpointName> source =
+        ResolveCheckpoint(state, name);
+    if (!source.ok()) return Annotate(source.status(), Below(prefix, "from"));
+    const v1::TrainingSpec inherited =
+        state.FindRun(source->run)->ParseTraining();
+    HS_ASSIGN_OR_RETURN(
+        spec, InheritSpec(state, &inherited, training, prefix, recorded));
+    spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(
+        source->ToString());
+    FillSpecDefaults(spec);
   } else {
     HS_ASSIGN_OR_RETURN(
         spec, InheritSpec(state, nullptr, training, prefix, recorded));
-    name = spec.initializer().checkpoint().checkpoint();
+    HS_RETURN_IF_ERROR(ResolveInitializer(state,
+                                          Below(prefix, "training.initializer"),
+                                          *spec.mutable_initializer()));
   }
-  resolved.set_state(v1::Training::RUNNING);
-  if (!name.empty() || training.has_from()) {
-    const absl::StatusOr<CheckpointName> source =
-        ResolveCheckpoint(state, name);
-    if (!source.ok()) {
-      return Annotate(source.status(),
-                      Below(prefix, training.has_from()
-                                        ? "from"
-                                        : "training.initializer.checkpoint"));
-    }
-    if (training.has_from()) {
-      const v1::TrainingSpec inherited =
-          state.FindRun(source->run)->ParseTraining();
-      HS_ASSIGN_OR_RETURN(
-          spec, InheritSpec(state, &inherited, training, prefix, recorded));
-    }
-    resolved.set_source_checkpoint(source->ToString());
-    spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(
-        source->ToString());
-    resolved.set_state(v1::Training::PREPARING);
-  }
+  const std::vector<std::string> sources = CheckpointsIn(spec);
+  if (sources.size() == 1) resolved.set_source_checkpoint(sources.front());
+  resolved.set_state(sources.empty() ? v1::Training::RUNNING
+                                     : v1::Training::PREPARING);
   *resolved.mutable_resolved_training() = std::move(spec);
   return resolved;
 }

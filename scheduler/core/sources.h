@@ -25,8 +25,9 @@ namespace headstart::scheduler {
 absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
                                                  absl::string_view name);
 
-// Replaces every winner's checkpoint that the study's spec or its choices start
-// from by the trial's. Errors as above, with the field's path in front.
+// Replaces every winner's checkpoint that the initializer in the study's spec,
+// or in a choice for it, names by the trial's. Errors as above and of
+// CheckInitializer, with the field's path in front.
 absl::Status ResolveInitializers(const State& state, v1::Study& study);
 
 // The checkpoints that trials of a study, with its initializers resolved, or

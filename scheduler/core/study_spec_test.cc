@@ -174,5 +174,21 @@ TEST(StudySpecTest, RefusesToStartFromWhatIsNotThere) {
                        "no studies/4/trials/1"));
 }
 
+TEST(StudySpecTest, RefusesAChoiceThatIsNotThere) {
+  TestWorld world;
+  v1::Study study = SmallStudy("random { trial_count: 2 }", 9);
+  study.MergeFrom(Parse<v1::Study>(R"(search { parameters {
+    path: "initializer" choice { values { struct_value { fields {
+      key: "mean" value { struct_value { fields { key: "checkpoints" value {
+        list_value { values { string_value: "studies/4/trials/1/epochs/2" }
+                     values { string_value: "studies/4/trials/2/epochs/2" }
+        } } } } } } } } } } })"));
+  EXPECT_THAT(world.Refusal(CreateStudy{{}, study}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "search.parameters[1] \"initializer\": values[0]: "
+                       "initializer.mean.checkpoints[0]: There is no "
+                       "studies/4/trials/1"));
+}
+
 }  // namespace
 }  // namespace headstart::scheduler

@@ -151,6 +151,48 @@ TEST_F(TrainingTest, NeedsNoSourceWhenItIsComplete) {
               ElementsAre("trainings/1/runs/1@2"));
 }
 
+TEST_F(TrainingTest, StartsFromTheMeanOfSeveral) {
+  RunStudy();
+  v1::Training training;
+  *training.mutable_training() = SmallStudy("", 2).training();
+  *training.mutable_training()->mutable_initializer() =
+      Parse<v1::Initializer>(R"(
+    mean { checkpoints: ["studies/1/winner/epochs/5",
+                         "studies/1/trials/3/epochs/9"] })");
+  training.add_seeds(7);
+
+  world_.Do(CreateTraining{{}, training});
+
+  EXPECT_EQ(Get().state(), v1::Training::PREPARING);
+  EXPECT_EQ(Get().source_checkpoint(), "");
+  EXPECT_THAT(Get().state_message(),
+              AllOf(HasSubstr(winner_ + "/epochs/5"),
+                    HasSubstr("studies/1/trials/3/epochs/9")));
+  EXPECT_THAT(
+      Get().resolved_training().initializer().mean().checkpoints(),
+      ElementsAre(winner_ + "/epochs/5", "studies/1/trials/3/epochs/9"));
+  world_.Do(SourceConfirmed{"trainings/1"});
+  EXPECT_THAT(world_.TrainAll(LossByTrial),
+              ElementsAre("trainings/1/runs/1@2"));
+  world_.ExpectReplayEqual();
+}
+
+TEST_F(TrainingTest, RefusesTheMeanOfACheckpointAndItself) {
+  RunStudy();
+  v1::Training training;
+  *training.mutable_training() = SmallStudy("", 2).training();
+  auto& mean =
+      *training.mutable_training()->mutable_initializer()->mutable_mean();
+  mean.add_checkpoints("studies/1/winner/epochs/5");
+  mean.add_checkpoints(winner_ + "/epochs/5");
+  training.add_seeds(7);
+
+  EXPECT_THAT(world_.Refusal(CreateTraining{{}, training}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "training.initializer.mean.checkpoints[1]: " + winner_ +
+                           "/epochs/5 stands twice"));
+}
+
 TEST_F(TrainingTest, StartsWhatFollowsAStudy) {
   RunStudy(R"(
     then { from { winner { epoch: 5 } } epochs: 2 seeds: [1, 2] }

@@ -5,9 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/names.h"
 #include "base/status_macros.h"
+#include "proto/checkpoint_fields.h"
 #include "scheduler/core/scheduler.h"
 #include "scheduler/core/sources.h"
 #include "scheduler/core/view.h"
@@ -22,7 +24,9 @@ v1::Training ViewTraining(const State& state, const Training& training,
   view.set_state_message(training.message());
   if (training.state() == v1::Training::PREPARING) {
     view.set_state_message(absl::StrCat(
-        "storage is asked to keep ", training.spec().source_checkpoint(), "."));
+        "storage is asked to keep ",
+        absl::StrJoin(CheckpointsIn(training.spec().resolved_training()), ", "),
+        "."));
   } else if (training.HasWork() && training.live().empty()) {
     view.set_state_message(WhyWaiting(state, training.needs()));
   } else if (std::string waits = WhatAttemptsWaitFor(

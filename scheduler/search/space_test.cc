@@ -18,16 +18,17 @@ using ::testing::AllOf;
 using ::testing::Ge;
 using ::testing::Lt;
 
-absl::StatusOr<Space> SpaceOf(const std::string& parameters) {
+// `training` is added to the study's spec.
+absl::StatusOr<Space> SpaceOf(const std::string& parameters,
+                              const std::string& training = "") {
   v1::Study study;
   HS_CHECK(google::protobuf::TextFormat::ParseFromString(
       R"(training {
            model { lenet_300_100 {} }
            dataset { mnist { validation_examples: 5000 } }
            epochs: 9 batch_size: 60
-           optimizer { adam { learning_rate: 0.0012 } } }
-         search { )" +
-          parameters + " }",
+           optimizer { adam { learning_rate: 0.0012 } } )" +
+          training + " } search { " + parameters + " }",
       &study))
       << parameters;
   FillSpecDefaults(*study.mutable_training());
@@ -129,6 +130,43 @@ TEST(SpaceTest, WritesValuesAndTheirTexts) {
   EXPECT_EQ(point.values[3].value(), "{\"kaiming_uniform\":{\"gain\":1}}");
 }
 
+constexpr char kChain[] = R"(initializer { chain {
+  steps { checkpoint { checkpoint: "studies/1/trials/2/epochs/3"
+                       fresh_layers: "fc" } }
+  steps { shrink_perturb {} } steps { zero_init_residual {} } } })";
+
+TEST(SpaceTest, SearchesInsideTheStepsOfAChain) {
+  const absl::StatusOr<Space> space = SpaceOf(R"(
+    parameters { path: "initializer.chain.steps[1].shrink_perturb.shrink"
+                 double { min: 0.2 max: 0.8 } }
+    parameters { path: "initializer.chain.steps[0].checkpoint.buffers"
+                 choice { values { bool_value: false } } }
+    parameters { path: "initializer.chain.steps[0].checkpoint.checkpoint"
+                 choice { values { string_value:
+                                   "studies/1/trials/9/epochs/1" } } }
+    parameters { path: "initializer.chain.steps[2]"
+                 choice { values { struct_value { fields {
+                   key: "orthogonal" value { struct_value {} } } } } } })",
+                                              kChain);
+  ASSERT_THAT(space, IsOk());
+
+  const Point point = space->Draw(1, 1);
+
+  const v1::Chain& chain = point.training.initializer().chain();
+  ASSERT_EQ(chain.steps_size(), 3);
+  EXPECT_THAT(chain.steps(1).shrink_perturb().shrink(),
+              AllOf(Ge(0.2), Lt(0.8)));
+  EXPECT_EQ(chain.steps(1).shrink_perturb().perturb(), 0.1);
+  EXPECT_TRUE(chain.steps(0).checkpoint().has_buffers());
+  EXPECT_FALSE(chain.steps(0).checkpoint().buffers());
+  EXPECT_EQ(chain.steps(0).checkpoint().checkpoint(),
+            "studies/1/trials/9/epochs/1");
+  EXPECT_TRUE(chain.steps(2).has_orthogonal());
+  EXPECT_EQ(point.values[1].value(), "false");
+  EXPECT_EQ(point.values[2].value(), "studies/1/trials/9/epochs/1");
+  EXPECT_EQ(point.values[3].value(), "{\"orthogonal\":{}}");
+}
+
 struct Refusal {
   const char* name;
   const char* parameters;
@@ -141,6 +179,71 @@ TEST_P(SpaceRefusals, NamesParameterAndReason) {
   EXPECT_THAT(status,
               StatusIs(absl::StatusCode::kInvalidArgument, GetParam().says));
 }
+
+class ChainRefusals : public testing::TestWithParam<Refusal> {};
+
+TEST_P(ChainRefusals, NamesParameterAndReason) {
+  EXPECT_THAT(SpaceOf(GetParam().parameters, kChain).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ChainRefusals,
+    testing::Values(
+        Refusal{"NoPlace",
+                "parameters { path: 'initializer.chain.steps."
+                "shrink_perturb.shrink' double { max: 1 } }",
+                "initializer.chain.steps is a list. Say which of it, as in "
+                "initializer.chain.steps[0]"},
+        Refusal{"WrongPlace",
+                "parameters { path: 'initializer.chain.steps[3]."
+                "shrink_perturb.shrink' double { max: 1 } }",
+                "there is no [3]; the list has [0] to [2]"},
+        Refusal{"NoNumber",
+                "parameters { path: 'initializer.chain.steps[01]."
+                "shrink_perturb.shrink' double { max: 1 } }",
+                "there is no [01]"},
+        Refusal{"NoList",
+                "parameters { path: 'initializer[0].chain' double { max: 1 } }",
+                "initializer is no list"},
+        Refusal{"OtherKind",
+                "parameters { path: 'initializer.chain.steps[0]."
+                "shrink_perturb.shrink' double { max: 1 } }",
+                "lies in another kind than training.initializer.chain.steps[0] "
+                "has, which is checkpoint"},
+        Refusal{"OutsideTheField",
+                "parameters { path: 'initializer.chain.steps[1]."
+                "shrink_perturb.shrink' double { min: 0.5 max: 1.5 } }",
+                "initializer.chain.steps[1].shrink_perturb.shrink: must be "
+                "from 0 to 1"},
+        Refusal{"List",
+                "parameters { path: 'initializer.chain.steps[0].checkpoint."
+                "fresh_layers' choice { values { string_value: 'fc' } } }",
+                "cannot be searched"},
+        Refusal{"Element",
+                "parameters { path: 'initializer.chain.steps[0].checkpoint."
+                "fresh_layers[0]' choice { values { string_value: 'fc' } } }",
+                "cannot be searched"},
+        Refusal{"NoName",
+                "parameters { path: 'initializer.chain.steps[0].checkpoint."
+                "checkpoint' choice { values { string_value: 'best' } } }",
+                "initializer.chain.steps[0].checkpoint.checkpoint: \"best\" "
+                "is not the name of a checkpoint"},
+        Refusal{"NothingToKeep",
+                "parameters { path: 'initializer.chain.steps[0]' choice { "
+                "values { struct_value { fields { key: 'keep_blocks' value { "
+                "struct_value { fields { key: 'blocks' "
+                "value { number_value: 1 } } } } } } } } }",
+                "initializer.chain.steps[0].keep_blocks: there is nothing to "
+                "keep"},
+        Refusal{"Overlap",
+                "parameters { path: 'initializer.chain.steps[1]' choice { "
+                "values { struct_value { fields { key: 'orthogonal' "
+                "value { struct_value {} } } } } } }"
+                "parameters { path: 'initializer.chain.steps[1]."
+                "shrink_perturb.shrink' double { min: 0 max: 1 } }",
+                "overlaps with parameters[0]"}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
     All, SpaceRefusals,

@@ -8,9 +8,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-#include "base/names.h"
 #include "base/status_macros.h"
 #include "scheduler/search/field_rules.h"
+#include "scheduler/search/initializer_rules.h"
 #include "scheduler/search/plugin_spec.h"
 #include "scheduler/search/spec_facts.h"
 #include "scheduler/search/spec_path.h"
@@ -256,90 +256,6 @@ absl::Status CheckAugmentation(const v1::TrainingSpec& spec,
   return absl::OkStatus();
 }
 
-// `path` is that of the initializer itself.
-absl::Status CheckInitializerAt(const v1::Initializer& initializer,
-                                const std::string& path) {
-  if (initializer.has_uniform()) {
-    v1::Uniform uniform = initializer.uniform();
-    FillDefaults(uniform);
-    if (uniform.max() > uniform.min()) return absl::OkStatus();
-    return Wrong(
-        path, "uniform.max",
-        absl::StrCat("must be above min, which is ", DoubleText(uniform.min()),
-                     ", got ", DoubleText(uniform.max()), "."));
-  }
-  if (initializer.has_nio()) {
-    v1::Nio nio = initializer.nio();
-    FillDefaults(nio);
-    if (nio.sub_batches() <= nio.batch_size()) return absl::OkStatus();
-    return Wrong(
-        path, "nio.sub_batches",
-        absl::StrCat("must be at most batch_size, which is ", nio.batch_size(),
-                     ", got ", nio.sub_batches(), "."));
-  }
-  if (initializer.has_for_layers()) {
-    const v1::Initializer& rule = initializer.for_layers().initializer();
-    const std::string below = Below(path, "for_layers.initializer");
-    switch (rule.kind_case()) {
-      case v1::Initializer::kFrameworkDefault:
-      case v1::Initializer::kCheckpoint:
-      case v1::Initializer::kZeroInitResidual:
-      case v1::Initializer::kForLayers:
-      case v1::Initializer::kChain:
-      case v1::Initializer::kLsuv:
-      case v1::Initializer::kMetainit:
-      case v1::Initializer::kGradinit:
-      case v1::Initializer::kNio:
-        return absl::InvalidArgumentError(absl::StrCat(
-            below,
-            ": must be a rule for weights: one of xavier_uniform, "
-            "xavier_normal, kaiming_uniform, kaiming_normal, normal, uniform, "
-            "constant, truncated_normal and orthogonal."));
-      default:
-        return CheckInitializerAt(rule, below);
-    }
-  }
-  if (initializer.has_chain()) {
-    constexpr int kStepsMax = 20;
-    const auto& steps = initializer.chain().steps();
-    if (steps.size() > kStepsMax) {
-      return Wrong(path, "chain.steps",
-                   absl::StrCat("there must be at most ", kStepsMax, ", got ",
-                                steps.size(), "."));
-    }
-    for (int i = 0; i < steps.size(); ++i) {
-      const std::string at = Below(path, absl::StrCat("chain.steps[", i, "]"));
-      if (steps[i].has_chain() || steps[i].has_checkpoint()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(at, ": cannot be a chain or a checkpoint."));
-      }
-      if (i > 0 && steps[i].has_framework_default()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            at,
-            ": framework_default would undo the steps before it. Every "
-            "chain begins with it; leave it out."));
-      }
-      HS_RETURN_IF_ERROR(CheckInitializerAt(steps[i], at));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckInitializer(const v1::Initializer& initializer,
-                              absl::string_view prefix) {
-  HS_RETURN_IF_ERROR(
-      CheckInitializerAt(initializer, Below(prefix, "initializer")));
-  if (!initializer.has_checkpoint()) return absl::OkStatus();
-  // studies/{n}/winner/epochs/{n} is good here too; it is resolved later.
-  const std::string& name = initializer.checkpoint().checkpoint();
-  const absl::StatusOr<CheckpointName> parsed = CheckpointName::Parse(name);
-  if (parsed.ok()) return absl::OkStatus();
-  const absl::StatusOr<WinnerName> winner = WinnerName::Parse(name);
-  if (winner.ok() && winner->epoch.has_value()) return absl::OkStatus();
-  return Annotate(parsed.status(),
-                  Below(prefix, "initializer.checkpoint.checkpoint"));
-}
-
 }  // namespace
 
 absl::StatusOr<v1::TrainingSpec> CompleteSpec(const v1::TrainingSpec& spec,
@@ -379,7 +295,7 @@ absl::Status CheckFields(const v1::TrainingSpec& spec,
                          absl::string_view prefix) {
   HS_RETURN_IF_ERROR(CheckFieldRules(spec, prefix));
   HS_RETURN_IF_ERROR(CheckPlugins(spec, prefix));
-  return CheckInitializer(spec.initializer(), prefix);
+  return CheckInitializer(spec.initializer(), Below(prefix, "initializer"));
 }
 
 absl::Status CheckRules(const v1::TrainingSpec& spec,

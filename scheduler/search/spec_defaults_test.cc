@@ -82,6 +82,24 @@ TEST(SpecDefaultsTest, FillsTheStepsOfAChain) {
   EXPECT_EQ(normal.cut_unit(), v1::CUT_AT_VALUE);
 }
 
+TEST(SpecDefaultsTest, FillsWhatStartsFromCheckpoints) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("initializer { chain { steps { mean { checkpoints: "
+             "['studies/1/trials/1/epochs/1', 'studies/2/winner/epochs/3'] } } "
+             "steps { checkpoint { checkpoint: 'trainings/1/runs/1/epochs/0' "
+             "fresh_layers: 'fc' buffers: false } } "
+             "steps { shrink_perturb {} } steps { keep_blocks { blocks: 2 } } "
+             "} }"),
+      "training");
+  const v1::Chain& chain = spec.initializer().chain();
+  EXPECT_TRUE(chain.steps(0).mean().buffers());
+  EXPECT_TRUE(chain.steps(1).checkpoint().has_buffers());
+  EXPECT_FALSE(chain.steps(1).checkpoint().buffers());
+  EXPECT_EQ(chain.steps(2).shrink_perturb().shrink(), 0.4);
+  EXPECT_EQ(chain.steps(2).shrink_perturb().perturb(), 0.1);
+  EXPECT_EQ(chain.steps(3).keep_blocks().blocks(), 2);
+}
+
 TEST(SpecDefaultsTest, FillsSgd) {
   const v1::TrainingSpec spec = *CompleteSpec(
       SpecOf("optimizer { sgd { learning_rate: 0.1 } }"), "training");
@@ -248,6 +266,50 @@ INSTANTIATE_TEST_SUITE_P(
                 "undo"},
         Refusal{"Checkpoint", "initializer { checkpoint { checkpoint: 'x' } }",
                 "training.initializer.checkpoint.checkpoint"},
+        Refusal{"CheckpointInAChain",
+                "initializer { chain { steps { orthogonal {} } steps { "
+                "checkpoint { checkpoint: 'trials/1' } } } }",
+                "training.initializer.chain.steps[1].checkpoint.checkpoint: "
+                "\"trials/1\" is not the name of a checkpoint"},
+        Refusal{"MeanOfOne",
+                "initializer { mean { checkpoints: "
+                "'studies/1/trials/1/epochs/1' } }",
+                "training.initializer.mean.checkpoints: a mean needs two or "
+                "more"},
+        Refusal{"MeanOfNone", "initializer { mean {} }",
+                "training.initializer.mean.checkpoints: is required"},
+        Refusal{"MeanOfOneTwice",
+                "initializer { mean { checkpoints: ["
+                "'studies/1/trials/1/epochs/1', "
+                "'studies/1/trials/2/epochs/1', "
+                "'studies/1/trials/1/epochs/1'] } }",
+                "training.initializer.mean.checkpoints[2]: "
+                "studies/1/trials/1/epochs/1 stands twice"},
+        Refusal{"MeanOfWhat",
+                "initializer { mean { checkpoints: ["
+                "'studies/1/trials/1/epochs/1', 'x'] } }",
+                "training.initializer.mean.checkpoints[1]: \"x\" is not"},
+        Refusal{"Shrink", "initializer { shrink_perturb { shrink: 1.5 } }",
+                "training.initializer.shrink_perturb.shrink: must be from 0 to "
+                "1, got 1.5"},
+        Refusal{"KeepNoBlock",
+                "initializer { chain { steps { orthogonal {} } steps { "
+                "keep_blocks {} } } }",
+                "training.initializer.chain.steps[1].keep_blocks.blocks: must "
+                "be from 1 to 1000, got 0"},
+        Refusal{"NothingToKeep", "initializer { keep_blocks { blocks: 1 } }",
+                "training.initializer.keep_blocks: there is nothing to keep. "
+                "Put it into a chain"},
+        Refusal{"NothingToKeepInAChain",
+                "initializer { chain { steps { keep_blocks { blocks: 1 } } } }",
+                "training.initializer.chain.steps[0].keep_blocks: there is "
+                "nothing to keep"},
+        Refusal{"NoWeightRule",
+                "initializer { for_layers { initializer { mean { checkpoints: "
+                "['studies/1/trials/1/epochs/1', "
+                "'studies/1/trials/2/epochs/1'] } } } }",
+                "training.initializer.for_layers.initializer: must be a rule "
+                "for weights"},
         Refusal{"ValidationNotOfEveryClass",
                 "dataset { mnist { validation_examples: 5001 } }",
                 "training.dataset.mnist.validation_examples: must be a "

@@ -3,14 +3,17 @@
 #include <charconv>
 #include <cmath>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "headstart/v1/field_rule.pb.h"
 #include "scheduler/search/option_schema.h"
 
 namespace headstart::scheduler {
@@ -43,7 +46,7 @@ std::string EnumNames(const FieldDescriptor& field) {
   return absl::StrJoin(names, ", ");
 }
 
-std::string Json(const Message& message) {
+std::string PrintJson(const Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string json;
@@ -61,7 +64,78 @@ Value NumberValue(double number) {
 
 absl::Status DoesNotFit(const Value& value, absl::string_view allowed) {
   return absl::InvalidArgumentError(absl::StrCat(
-      Json(value), " does not fit; the field takes ", allowed, "."));
+      PrintJson(value), " does not fit; the field takes ", allowed, "."));
+}
+
+// The message at `step`, a field of one in `holder`.
+const Message& Down(const Message& holder, const SpecPath::Step& step) {
+  const Reflection& reflection = *holder.GetReflection();
+  return step.index < 0
+             ? reflection.GetMessage(holder, step.field)
+             : reflection.GetRepeatedMessage(holder, step.field, step.index);
+}
+Message& Down(Message& holder, const SpecPath::Step& step) {
+  const Reflection& reflection = *holder.GetReflection();
+  return step.index < 0 ? *reflection.MutableMessage(&holder, step.field)
+                        : *reflection.MutableRepeatedMessage(
+                              &holder, step.field, step.index);
+}
+
+// The place in a list that stands behind a field's name, "[3]".
+absl::StatusOr<int> ParsePlace(absl::string_view path, absl::string_view place,
+                               int count) {
+  absl::string_view digits = place;
+  int index = 0;
+  if (absl::ConsumePrefix(&digits, "[") && absl::ConsumeSuffix(&digits, "]") &&
+      absl::SimpleAtoi(digits, &index) && digits == absl::StrCat(index) &&
+      index >= 0 && index < count) {
+    return index;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", path, "\" names no field: there is no ", place,
+      count == 0 ? "; the list is empty."
+                 : absl::StrCat("; the list has [0] to [", count - 1, "].")));
+}
+
+// The field of `holder`, which stands at `walked`, that a segment of `path`
+// names.
+absl::StatusOr<SpecPath::Step> FindStep(absl::string_view path,
+                                        absl::string_view segment,
+                                        absl::string_view walked,
+                                        const Message& holder) {
+  const Descriptor& type = *holder.GetDescriptor();
+  const Reflection& reflection = *holder.GetReflection();
+  const absl::string_view name = segment.substr(0, segment.find('['));
+  const FieldDescriptor* field = type.FindFieldByName(std::string(name));
+  if (field == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", path, "\" names no field: ", walked.empty() ? "training" : walked,
+        type.field_count() == 0
+            ? " has no fields."
+            : absl::StrCat(" has ", FieldNames(type), ".")));
+  }
+  const OneofDescriptor* oneof = field->real_containing_oneof();
+  if (oneof != nullptr) {
+    const FieldDescriptor* set =
+        reflection.GetOneofFieldDescriptor(holder, oneof);
+    if (set != field) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", path, "\" lies in another kind than training.",
+                       walked, " has, which is ",
+                       set == nullptr ? "none" : set->name(), ". Set training.",
+                       walked, ".", name, ", or search a field of that kind."));
+    }
+  }
+  SpecPath::Step step = {.field = field};
+  if (name.size() == segment.size()) return step;
+  if (!field->is_repeated()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", path, "\" names no field: ", name, " is no list."));
+  }
+  HS_ASSIGN_OR_RETURN(step.index,
+                      ParsePlace(path, segment.substr(name.size()),
+                                 reflection.FieldSize(holder, field)));
+  return step;
 }
 
 // Options of a spec that had been checked before its fields were searched. Set
@@ -83,44 +157,28 @@ absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view full_path,
   const absl::string_view pointer = full_path.substr(path.size());
   const Message* holder = &base;
   std::string walked;  // The path so far.
-  const std::vector<std::string> names = absl::StrSplit(path, '.');
-  for (size_t i = 0; i < names.size(); ++i) {
-    const Descriptor& type = *holder->GetDescriptor();
-    const FieldDescriptor* field = type.FindFieldByName(names[i]);
-    if (field == nullptr) {
-      const std::string where = walked.empty() ? "training" : walked;
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", path, "\" names no field: ", where,
-                       type.field_count() == 0
-                           ? " has no fields."
-                           : absl::StrCat(" has ", FieldNames(type), ".")));
-    }
-    const OneofDescriptor* oneof = field->real_containing_oneof();
-    if (oneof != nullptr) {
-      const FieldDescriptor* set =
-          holder->GetReflection()->GetOneofFieldDescriptor(*holder, oneof);
-      if (set != field) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "\"", path, "\" lies in another kind than training.", walked,
-            " has, which is ", set == nullptr ? "none" : set->name(),
-            ". Set training.", walked, ".", names[i],
-            ", or search a field of that kind."));
-      }
-    }
-    if (i + 1 == names.size()) {
-      found.field_ = field;
+  const std::vector<std::string> segments = absl::StrSplit(path, '.');
+  for (size_t i = 0; i < segments.size(); ++i) {
+    HS_ASSIGN_OR_RETURN(const Step step,
+                        FindStep(path, segments[i], walked, *holder));
+    if (i + 1 == segments.size()) {
+      found.field_ = step;
       break;
     }
-    absl::StrAppend(&walked, walked.empty() ? "" : ".", names[i]);
-    if (field->type() != FieldDescriptor::TYPE_MESSAGE ||
-        field->is_repeated()) {
+    absl::StrAppend(&walked, walked.empty() ? "" : ".", segments[i]);
+    if (step.field->type() != FieldDescriptor::TYPE_MESSAGE) {
       return absl::InvalidArgumentError(absl::StrCat(
           "\"", path, "\" names no field: ", walked, " has no fields."));
     }
-    found.parents_.push_back(field);
-    holder = &holder->GetReflection()->GetMessage(*holder, field);
+    if (step.field->is_repeated() && step.index < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", path, "\" names no field: ", walked,
+                       " is a list. Say which of it, as in ", walked, "[0]."));
+    }
+    found.parents_.push_back(step);
+    holder = &Down(*holder, step);
   }
-  const bool options = found.field_->full_name() == kModelOptions;
+  const bool options = found.field_.field->full_name() == kModelOptions;
   if (options && !pointer.empty()) {
     HS_RETURN_IF_ERROR(found.FindOption(pointer, base));
     return found;
@@ -135,12 +193,16 @@ absl::StatusOr<SpecPath> SpecPath::Find(absl::string_view full_path,
         "\"", path, "\" cannot be searched as a whole. Search one option with ",
         path, "#/ and its name."));
   }
-  if (found.field_->is_repeated() ||
-      found.field_->type() == FieldDescriptor::TYPE_STRING) {
+  const FieldDescriptor& field = *found.field_.field;
+  const bool text = field.type() == FieldDescriptor::TYPE_STRING &&
+                    !field.options().GetExtension(v1::rule).checkpoint();
+  const bool list = field.is_repeated() &&
+                    (found.field_.index < 0 || field.message_type() == nullptr);
+  if (text || list) {
     return absl::InvalidArgumentError(absl::StrCat(
         "\"", path,
-        "\" cannot be searched; numbers, bools, enums and "
-        "messages can. Search the message around it with a choice."));
+        "\" cannot be searched; numbers, bools, enums, names of checkpoints "
+        "and messages can. Search the message around it with a choice."));
   }
   return found;
 }
@@ -190,7 +252,7 @@ void SpecPath::SetOption(v1::TrainingSpec& spec, const Value& value) const {
 
 SpecPath::Type SpecPath::type() const {
   if (!option_.empty()) return option_type_;
-  switch (field_->cpp_type()) {
+  switch (field_.field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return Type::kDouble;
     case FieldDescriptor::CPPTYPE_INT64:
@@ -199,6 +261,8 @@ SpecPath::Type SpecPath::type() const {
       return Type::kBool;
     case FieldDescriptor::CPPTYPE_ENUM:
       return Type::kEnum;
+    case FieldDescriptor::CPPTYPE_STRING:
+      return Type::kText;
     default:
       return Type::kMessage;
   }
@@ -225,7 +289,7 @@ absl::string_view SpecPath::TypeText() const {
 void SpecPath::SetDouble(v1::TrainingSpec& spec, double value) const {
   if (!option_.empty()) return SetOption(spec, NumberValue(value));
   Message& holder = Holder(spec);
-  holder.GetReflection()->SetDouble(&holder, field_, value);
+  holder.GetReflection()->SetDouble(&holder, field_.field, value);
 }
 
 void SpecPath::SetInteger(v1::TrainingSpec& spec, int64_t value) const {
@@ -233,7 +297,7 @@ void SpecPath::SetInteger(v1::TrainingSpec& spec, int64_t value) const {
     return SetOption(spec, NumberValue(static_cast<double>(value)));
   }
   Message& holder = Holder(spec);
-  holder.GetReflection()->SetInt64(&holder, field_, value);
+  holder.GetReflection()->SetInt64(&holder, field_.field, value);
 }
 
 absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
@@ -255,7 +319,7 @@ absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
   switch (type()) {
     case Type::kDouble:
       if (!value.has_number_value()) return DoesNotFit(value, "a number");
-      reflection.SetDouble(&holder, field_, value.number_value());
+      reflection.SetDouble(&holder, field_.field, value.number_value());
       return absl::OkStatus();
     case Type::kInteger: {
       const double number = value.number_value();
@@ -263,39 +327,43 @@ absl::Status SpecPath::SetJson(v1::TrainingSpec& spec,
           std::abs(number) > 9007199254740992.0) {
         return DoesNotFit(value, "a whole number");
       }
-      reflection.SetInt64(&holder, field_, static_cast<int64_t>(number));
+      reflection.SetInt64(&holder, field_.field, static_cast<int64_t>(number));
       return absl::OkStatus();
     }
     case Type::kBool:
       if (!value.has_bool_value()) return DoesNotFit(value, "true or false");
-      reflection.SetBool(&holder, field_, value.bool_value());
+      reflection.SetBool(&holder, field_.field, value.bool_value());
       return absl::OkStatus();
     case Type::kEnum: {
       const EnumValueDescriptor* named =
-          field_->enum_type()->FindValueByName(value.string_value());
+          field_.field->enum_type()->FindValueByName(value.string_value());
       if (named == nullptr || named->number() == 0) {
-        return DoesNotFit(value, EnumNames(*field_));
+        return DoesNotFit(value, EnumNames(*field_.field));
       }
-      reflection.SetEnum(&holder, field_, named);
+      reflection.SetEnum(&holder, field_.field, named);
       return absl::OkStatus();
     }
     case Type::kText:
+      if (!value.has_string_value()) return DoesNotFit(value, "a text");
+      reflection.SetString(&holder, field_.field, value.string_value());
+      return absl::OkStatus();
     case Type::kMessage:
       break;
   }
   if (!value.has_struct_value()) {
-    return DoesNotFit(value, absl::StrCat("a message with ",
-                                          FieldNames(*field_->message_type())));
+    return DoesNotFit(value,
+                      absl::StrCat("a message with ",
+                                   FieldNames(*field_.field->message_type())));
   }
-  Message& message = *reflection.MutableMessage(&holder, field_);
+  Message& message = Down(holder, field_);
   message.Clear();
   const auto status =
-      google::protobuf::util::JsonStringToMessage(Json(value), &message);
+      google::protobuf::util::JsonStringToMessage(PrintJson(value), &message);
   if (!status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        Json(value), " does not fit: ",
+        PrintJson(value), " does not fit: ",
         absl::string_view(status.message().data(), status.message().size()),
-        ". The field has ", FieldNames(*field_->message_type()), "."));
+        ". The field has ", FieldNames(*field_.field->message_type()), "."));
   }
   // Its options would be checked by a schema that came with it.
   if ((path_ == "model" || path_ == "model.plugin") &&
@@ -316,33 +384,42 @@ std::string SpecPath::Text(const v1::TrainingSpec& spec) const {
   const Reflection& reflection = *holder.GetReflection();
   switch (type()) {
     case Type::kDouble:
-      return DoubleText(reflection.GetDouble(holder, field_));
+      return DoubleText(reflection.GetDouble(holder, field_.field));
     case Type::kInteger:
-      return absl::StrCat(reflection.GetInt64(holder, field_));
+      return absl::StrCat(reflection.GetInt64(holder, field_.field));
     case Type::kBool:
-      return reflection.GetBool(holder, field_) ? "true" : "false";
+      return reflection.GetBool(holder, field_.field) ? "true" : "false";
     case Type::kEnum:
-      return reflection.GetEnum(holder, field_)->name();
+      return reflection.GetEnum(holder, field_.field)->name();
     case Type::kText:
+      return reflection.GetString(holder, field_.field);
     case Type::kMessage:
       break;
   }
-  return Json(reflection.GetMessage(holder, field_));
+  return PrintJson(Down(holder, field_));
+}
+
+Value SpecPath::Json(const v1::TrainingSpec& spec) const {
+  Value value;
+  if (type() == Type::kMessage) {
+    const auto status =
+        google::protobuf::util::JsonStringToMessage(Text(spec), &value);
+    HS_CHECK(status.ok()) << status.ToString();
+  } else {
+    value.set_string_value(Text(spec));
+  }
+  return value;
 }
 
 Message& SpecPath::Holder(v1::TrainingSpec& spec) const {
   Message* holder = &spec;
-  for (const FieldDescriptor* parent : parents_) {
-    holder = holder->GetReflection()->MutableMessage(holder, parent);
-  }
+  for (const Step& parent : parents_) holder = &Down(*holder, parent);
   return *holder;
 }
 
 const Message& SpecPath::Holder(const v1::TrainingSpec& spec) const {
   const Message* holder = &spec;
-  for (const FieldDescriptor* parent : parents_) {
-    holder = &holder->GetReflection()->GetMessage(*holder, parent);
-  }
+  for (const Step& parent : parents_) holder = &Down(*holder, parent);
   return *holder;
 }
 

@@ -1,6 +1,8 @@
 // A dotted path such as optimizer.adam.learning_rate, as a field of
-// TrainingSpec: found, checked, written and read. A path may end with a JSON
-// pointer to an option of a plug-in: model.plugin.options_json#/width.
+// TrainingSpec: found, checked, written and read. Behind a list stands the
+// place in it, from 0: initializer.chain.steps[1].shrink_perturb.shrink. A path
+// may end with a JSON pointer to an option of a plug-in:
+// model.plugin.options_json#/width.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,13 @@ namespace headstart::scheduler {
 // Immutable.
 class SpecPath {
  public:
-  // The kinds of values a field can take. Only options are texts.
+  // A field and, in a list, which one of it; else -1.
+  struct Step {
+    const google::protobuf::FieldDescriptor* field = nullptr;
+    int index = -1;
+  };
+  // The kinds of values a field can take. Texts are options and
+  // names of checkpoints.
   enum class Type { kDouble, kInteger, kBool, kEnum, kMessage, kText };
 
   // The field that `path` names. It must not lie in another kind than the one
@@ -46,6 +54,8 @@ class SpecPath {
   // The field's value as it stands in YAML or JSON, such as 0.0132, PER_STEP or
   // {"xavier_normal":{}}. Equal values have equal texts.
   std::string Text(const v1::TrainingSpec& spec) const;
+  // The value of a message or a text as SetJson takes it.
+  google::protobuf::Value Json(const v1::TrainingSpec& spec) const;
 
  private:
   SpecPath() = default;
@@ -61,8 +71,8 @@ class SpecPath {
   const google::protobuf::Message& Holder(const v1::TrainingSpec& spec) const;
 
   std::string path_;
-  std::vector<const google::protobuf::FieldDescriptor*> parents_;
-  const google::protobuf::FieldDescriptor* field_ = nullptr;
+  std::vector<Step> parents_;
+  Step field_;
   // Of the plug-in's options in field_; empty for a field.
   std::string option_;
   Type option_type_ = Type::kText;

@@ -15,6 +15,7 @@
 #include "base/net/grpc_status.h"
 #include "base/net/listener.h"
 #include "base/status_macros.h"
+#include "scheduler/core/sources.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -66,8 +67,8 @@ bool ConcernsAllOwners(const absl::Status& status) {
 struct StorageLink::Statement {
   int64_t sequence = 0;
   WantedReferences wanted;
-  // When the owner is a PREPARING training.
-  std::string source;
+  // Of a PREPARING training; such a one has some.
+  std::vector<std::string> sources;
 };
 
 StorageLink::StorageLink(StorageLinkOptions options, Engine& engine)
@@ -173,13 +174,15 @@ absl::Status StorageLink::StateOwner(const std::string& owner) {
             preparing.end()) {
           HS_ASSIGN_OR_RETURN(const v1::Training training,
                               view.scheduler.GetTraining(owner));
-          statement.source = training.source_checkpoint();
+          for (const CheckpointName& source : SourcesOf(training)) {
+            statement.sources.push_back(source.ToString());
+          }
         }
         return absl::OkStatus();
       }));
   absl::btree_set<std::string> missing;
   HS_RETURN_IF_ERROR(Send(statement, &missing));
-  if (!statement.source.empty()) {
+  if (!statement.sources.empty()) {
     AnswerPreparing(statement, missing);
   } else {
     for (const std::string& checkpoint : missing) {
@@ -246,11 +249,14 @@ void StorageLink::AnswerPreparing(const Statement& statement,
                                   const absl::btree_set<std::string>& missing) {
   const std::string& training = statement.wanted.owner;
   Command command = SourceConfirmed{.training = training};
-  if (missing.contains(statement.source)) {
+  const auto gone = std::ranges::find_if(
+      statement.sources,
+      [&](const std::string& source) { return missing.contains(source); });
+  if (gone != statement.sources.end()) {
     command = SourceMissing{
         .training = training,
         .message = absl::StrCat(
-            statement.source,
+            *gone,
             " is not in storage any more. Start from a checkpoint that "
             "\"headstart checkpoints list\" names.")};
   }

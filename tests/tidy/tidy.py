@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "storage/retention": ["base", "base/net", "proto", "storage/blob",
                           "storage/catalog", "storage/pack"],
     "storage/server": ["base", "base/net", "proto", "storage/*"],
+    "proto": ["base"],
     "scheduler/search": ["proto"],  # And PURE_MAY_INCLUDE.
     "scheduler/core": ["proto", "scheduler/search"],
     "scheduler/journal": ["base", "proto"],

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "worker/models/registry.h"
@@ -411,6 +412,20 @@ initializers::NioOptions ReadNio(SpecFields& fields) {
                             fields.Number("learning_rate", kPositive)}};
 }
 
+initializers::MeanOptions ReadMean(SpecFields& fields) {
+  initializers::MeanOptions options = {
+      .checkpoints = fields.Texts("checkpoints"),
+      .fresh_layers = fields.Texts("fresh_layers"),
+      .buffers = fields.Bool("buffers")};
+  const absl::flat_hash_set<std::string> names(options.checkpoints.begin(),
+                                               options.checkpoints.end());
+  if (names.size() < 2 || names.size() < options.checkpoints.size()) {
+    fields.Refuse(fields.At("checkpoints"),
+                  "needs two or more names, none twice");
+  }
+  return options;
+}
+
 // What has been found under `kind`, which is no chain.
 InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
   InitializerOptions options = initializers::FrameworkDefaultOptions{};
@@ -421,7 +436,17 @@ InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
   } else if (kind == "checkpoint") {
     options = initializers::FromCheckpointOptions{
         .checkpoint = fields.Text("checkpoint"),
-        .fresh_layers = fields.Texts("fresh_layers")};
+        .fresh_layers = fields.Texts("fresh_layers"),
+        .buffers = fields.Bool("buffers")};
+  } else if (kind == "mean") {
+    options = ReadMean(fields);
+  } else if (kind == "shrink_perturb") {
+    options = initializers::ShrinkPerturbOptions{
+        .shrink = fields.Number("shrink", kShare),
+        .perturb = fields.Number("perturb", kShare)};
+  } else if (kind == "keep_blocks") {
+    options = initializers::KeepBlocksOptions{
+        .blocks = fields.Integer("blocks", 1, 1'000)};
   } else if (kind == "lsuv") {
     options = ReadLsuv(fields);
   } else if (kind == "metainit") {
@@ -442,9 +467,10 @@ InitializerOptions ReadInitializer(SpecFields& spec) {
   std::vector<std::string> kinds = WeightRuleKinds();
   kinds.insert(kinds.begin(), "framework_default");
   kinds.insert(kinds.end(), {"zero_init_residual", "for_layers", "lsuv",
-                             "metainit", "gradinit", "nio"});
-  std::vector<std::string> step_kinds = kinds;
-  kinds.insert(kinds.end(), {"checkpoint", "chain"});
+                             "metainit", "gradinit", "nio", "checkpoint",
+                             "mean", "shrink_perturb", "keep_blocks"});
+  const std::vector<std::string> step_kinds = kinds;
+  kinds.push_back("chain");
   auto [kind, fields] = spec.Kind("initializer", kinds);
   if (kind != "chain") return ReadStep(kind, fields);
 

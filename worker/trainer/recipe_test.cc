@@ -51,7 +51,7 @@ bool MayBeLeftOut(const Json::json_pointer& path) {
 
 TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   const Json golden = Golden();
-  ASSERT_EQ(golden.size(), 35u);
+  ASSERT_EQ(golden.size(), 36u);
 
   ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
   EXPECT_EQ(first.model.name, "lenet_300_100");
@@ -120,6 +120,25 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
       std::get<initializers::FromCheckpointOptions>(sixth.initializer);
   EXPECT_EQ(checkpoint.checkpoint, "studies/1/trials/12/epochs/5");
   EXPECT_THAT(checkpoint.fresh_layers, ElementsAre("layers.2", "layers.4"));
+  EXPECT_TRUE(checkpoint.buffers);
+}
+
+TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
+  using namespace initializers;
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe,
+                       ParseRecipe(Golden().back().dump()));
+
+  const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
+  ASSERT_EQ(steps.size(), 4u);
+  const auto& mean = std::get<MeanOptions>(steps[0]);
+  EXPECT_THAT(mean.checkpoints, ElementsAre("studies/1/trials/12/epochs/5",
+                                            "trainings/2/runs/1/epochs/0"));
+  EXPECT_THAT(mean.fresh_layers, ElementsAre("fc"));
+  EXPECT_FALSE(mean.buffers);
+  EXPECT_EQ(std::get<ShrinkPerturbOptions>(steps[1]).shrink, 0.4);
+  EXPECT_EQ(std::get<ShrinkPerturbOptions>(steps[1]).perturb, 0.1);
+  EXPECT_TRUE(std::get<FromCheckpointOptions>(steps[2]).buffers);
+  EXPECT_EQ(std::get<KeepBlocksOptions>(steps[3]).blocks, 2);
 }
 
 TEST(RecipeTest, ReadsTheStepsOfAChain) {
@@ -346,6 +365,11 @@ TEST(RecipeTest, RefusesValuesThatAreNotAllowed) {
       {1, "/initializer/xavier_uniform/gain", 0, "above 0"},
       {5, "/initializer/checkpoint/checkpoint", "", "must be a text"},
       {5, "/initializer/checkpoint/fresh_layers", "layers", "list of texts"},
+      {35, "/initializer/chain/steps/0/mean/checkpoints",
+       Json::array({"studies/1/trials/1/epochs/1"}),
+       "mean.checkpoints: needs two or more names, none twice"},
+      {35, "/initializer/chain/steps/1/shrink_perturb/shrink", 2, "shrink"},
+      {35, "/initializer/chain/steps/3/keep_blocks/blocks", 0, "from 1 to"},
       {0, "/model", Json{{"lenet_5", Json::object()}},
        "training.model: must have exactly one of lenet_300_100"},
       {0, "/evaluate", "TEST_SOMETIMES", "TEST_NEVER"},

@@ -458,7 +458,7 @@ TEST(TrainLoopTest, StartsFromACheckpoint) {
   ASSERT_OK(RunOn(source, Fresh(Spec({.model = kSmallCnn}), 2)));
   const std::string start =
       R"({"checkpoint": {"checkpoint": "studies/1/trials/1/epochs/2",
-                         "fresh_layers": []}})";
+                         "fresh_layers": [], "buffers": true}})";
   Assignment assignment =
       Fresh(Spec({.model = kSmallCnn, .initializer = start}), 1, /*seed=*/7);
   AddSource(source, 2, SourceRole::kInitializer, assignment);
@@ -484,7 +484,7 @@ TEST(TrainLoopTest, RefusesACheckpointOfAnotherModel) {
   FakeHost source;
   ASSERT_OK(RunOn(source, Fresh(Spec({.model = kSmallCnn}), 1)));
   const std::string start =
-      R"({"checkpoint": {"checkpoint": "studies/1/trials/1/epochs/1"}})";
+      R"({"checkpoint": {"checkpoint": "studies/1/trials/1/epochs/1", "buffers": true}})";
   Assignment assignment = Fresh(Spec({.initializer = start}), 1);
   AddSource(source, 1, SourceRole::kInitializer, assignment);
   FakeHost host;
@@ -499,7 +499,7 @@ TEST(TrainLoopTest, RefusesACheckpointOfAnotherModel) {
 TEST(TrainLoopTest, RefusesASourceThatDidNotCome) {
   FakeHost host;
   const std::string start =
-      R"({"checkpoint": {"checkpoint": "studies/1/trials/1/epochs/1"}})";
+      R"({"checkpoint": {"checkpoint": "studies/1/trials/1/epochs/1", "buffers": true}})";
 
   EXPECT_THAT(
       RunOn(host, Fresh(Spec({.initializer = start}), 1)),
