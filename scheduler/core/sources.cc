@@ -112,6 +112,11 @@ absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
   } else {
     HS_ASSIGN_OR_RETURN(checkpoint, CheckpointName::Parse(name));
   }
+  if (checkpoint.run.kind == RunKind::kImport) {
+    if (checkpoint.epoch == 0) return checkpoint;
+    return absl::NotFoundError(
+        absl::StrCat(checkpoint.ToString(), ": an import has epoch 0 only."));
+  }
   const Run* run = state.FindRun(checkpoint.run);
   if (run == nullptr) {
     return absl::NotFoundError(
@@ -284,10 +289,21 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
     const absl::StatusOr<CheckpointName> source =
         ResolveCheckpoint(state, name);
     if (!source.ok()) return Annotate(source.status(), Below(prefix, "from"));
-    const v1::TrainingSpec inherited =
-        state.FindRun(source->run)->ParseTraining();
-    HS_ASSIGN_OR_RETURN(
-        spec, InheritSpec(state, &inherited, training, prefix, recorded));
+    if (source->run.kind == RunKind::kImport) {
+      if (!training.training().has_model()) {
+        return Wrong(prefix, "training.model",
+                     absl::StrCat("must be set: ", name,
+                                  " is imported and has no training to inherit "
+                                  "from, so this one must be complete."));
+      }
+      HS_ASSIGN_OR_RETURN(
+          spec, InheritSpec(state, nullptr, training, prefix, recorded));
+    } else {
+      const v1::TrainingSpec inherited =
+          state.FindRun(source->run)->ParseTraining();
+      HS_ASSIGN_OR_RETURN(
+          spec, InheritSpec(state, &inherited, training, prefix, recorded));
+    }
     spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(
         source->ToString());
     FillSpecDefaults(spec);

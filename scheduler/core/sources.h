@@ -18,7 +18,7 @@ namespace headstart::scheduler {
 
 // A checkpoint by its full name, or by that of a winner's, which is replaced by
 // the trial's. The run is known and has recorded that epoch; whether storage
-// still keeps it, only storage can say.
+// still keeps it, only storage can say, and of imports storage alone knows.
 //   InvalidArgument     not a checkpoint's name.
 //   NotFound            no such run or epoch; says which epochs there are.
 //   FailedPrecondition  the study has no winner yet.

@@ -3,6 +3,8 @@
 
 #include <limits>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -94,6 +96,43 @@ TEST_F(TrainingTest, FailsWhenItsSourceIsGone) {
   EXPECT_EQ(Get().state(), v1::Training::FAILED);
   EXPECT_EQ(Get().state_message(), "It was collected.");
   EXPECT_EQ(Get().runs(0).state(), v1::TrainingRun::CANCELLED);
+}
+
+TEST_F(TrainingTest, StartsFromAnImportThatStorageAloneKnows) {
+  const std::string spec = R"(training {
+    model { lenet_300_100 {} } dataset { mnist { validation_examples: 1000 } } epochs: 2 batch_size: 100
+    optimizer { adam { learning_rate: 0.001 } } %s } seeds: 1)";
+  world_.Do(CreateTraining{{},
+                           Parse<v1::Training>(absl::StrReplaceAll(
+                               spec, {{"%s", R"(initializer { checkpoint {
+                             checkpoint: "imports/net/epochs/0" } })"}}))});
+  world_.Do(
+      CreateTraining{{},
+                     Parse<v1::Training>(absl::StrCat(
+                         R"(from { checkpoint: "imports/net/epochs/0" } )",
+                         absl::StrReplaceAll(spec, {{"%s", ""}})))});
+  for (const char* name : {"trainings/1", "trainings/2"}) {
+    EXPECT_EQ(Get(name).state(), v1::Training::PREPARING);
+    EXPECT_EQ(Get(name).source_checkpoint(), "imports/net/epochs/0");
+    EXPECT_EQ(
+        Get(name).resolved_training().initializer().checkpoint().checkpoint(),
+        "imports/net/epochs/0");
+  }
+  world_.Do(SourceConfirmed{"trainings/1"});
+  EXPECT_THAT(world_.TrainAll(LossByTrial),
+              ElementsAre("trainings/1/runs/1@2"));
+  world_.Do(SourceMissing{"trainings/2", "It was collected."});
+  EXPECT_EQ(Get("trainings/2").state(), v1::Training::FAILED);
+  world_.ExpectReplayEqual();
+
+  EXPECT_THAT(
+      Refusal(R"(from { checkpoint: "imports/net/epochs/0" } seeds: 1)"),
+      StatusIs(
+          absl::StatusCode::kInvalidArgument,
+          "training.model: must be set: imports/net/epochs/0 is imported"));
+  EXPECT_THAT(
+      Refusal(R"(from { checkpoint: "imports/net/epochs/1" } seeds: 1)"),
+      StatusIs(absl::StatusCode::kNotFound, "epoch 0 only"));
 }
 
 TEST_F(TrainingTest, RefusesWhatCannotBe) {

@@ -392,6 +392,12 @@ class CheckpointCheck : public std::enable_shared_from_this<CheckpointCheck> {
       done_(name.status());
       return;
     }
+    if (name->run.kind == RunKind::kImport) {
+      done_(absl::NotFoundError(absl::StrCat(
+          "There is no ", name->run.ToString(),
+          ". \"headstart checkpoints list imports\" names what there is.")));
+      return;
+    }
     call_ = std::make_unique<Call>(call_->get.name());
     call_->list.set_parent(name->run.ToString());
     call_->list.set_page_size(1'000);
