@@ -40,6 +40,32 @@ TEST_F(AgentFailureTest, SaysWhichSourceIsNotThere) {
   EXPECT_THAT(attempt.last.failure().message(), HasSubstr("epochs/7"));
 }
 
+// An attempt that starts from two checkpoints.
+v1::Assignment FromTheMeanOf(const std::string& first,
+                             const std::string& second) {
+  v1::Assignment assignment = MakeAssignment(1, 0, 1);
+  assignment.set_run("trainings/1/runs/1");
+  v1::MeanOfCheckpoints& mean =
+      *assignment.mutable_training()->mutable_initializer()->mutable_mean();
+  mean.add_checkpoints(first);
+  mean.add_checkpoints(second);
+  return assignment;
+}
+
+TEST_F(AgentFailureTest, SaysWhichOfSeveralSourcesIsNotThere) {
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 2));
+  scheduler_->AwaitEnd(kRun, 1);
+  scheduler_->Assign("cpu:0", FromTheMeanOf(absl::StrCat(kRun, "/epochs/2"),
+                                            "studies/1/trials/3/epochs/4"));
+
+  const v1::Failure failure =
+      scheduler_->AwaitEnd("trainings/1/runs/1", 1).last.failure();
+
+  EXPECT_EQ(failure.reason(), v1::Failure::SOURCE_UNAVAILABLE);
+  EXPECT_THAT(failure.message(), HasSubstr("studies/1/trials/3/epochs/4"));
+}
+
 TEST_F(AgentFailureTest, RefusesADamagedSourceAndOneWithoutItsResumePart) {
   StartAgent();
   scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 2));

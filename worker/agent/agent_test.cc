@@ -147,6 +147,53 @@ TEST_F(AgentTest, StartsFromAStoredCheckpoint) {
   EXPECT_TRUE(start.parent().empty());
 }
 
+TEST_F(AgentTest, BringsEachCheckpointOfAnInitializerOnce) {
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 2));
+  scheduler_->AwaitEnd(kRun, 1);
+  v1::Assignment assignment = MakeAssignment(1, 0, 1);
+  assignment.set_run("trainings/1/runs/1");
+  v1::Chain& chain =
+      *assignment.mutable_training()->mutable_initializer()->mutable_chain();
+  v1::MeanOfCheckpoints& mean = *chain.add_steps()->mutable_mean();
+  mean.add_checkpoints(absl::StrCat(kRun, "/epochs/2"));
+  mean.add_checkpoints(absl::StrCat(kRun, "/epochs/0"));
+  chain.add_steps()->mutable_checkpoint()->set_checkpoint(
+      absl::StrCat(kRun, "/epochs/2"));
+
+  scheduler_->Assign("cpu:0", assignment);
+  scheduler_->AwaitEnd("trainings/1/runs/1", 1);
+
+  // The stub takes them one over the other, so the last one stays.
+  const std::string start = storage_->commit("trainings/1/runs/1/epochs/0")
+                                .manifest()
+                                .tensors(0)
+                                .digest();
+  EXPECT_EQ(start, storage_->commit(absl::StrCat(kRun, "/epochs/0"))
+                       .manifest()
+                       .tensors(0)
+                       .digest());
+  EXPECT_NE(start, storage_->commit(absl::StrCat(kRun, "/epochs/2"))
+                       .manifest()
+                       .tensors(0)
+                       .digest());
+}
+
+TEST_F(AgentTest, ResumesWithoutTheInitializersCheckpoints) {
+  StartAgent();
+  scheduler_->Assign("cpu:0", MakeAssignment(1, 0, 2));
+  scheduler_->AwaitEnd(kRun, 1);
+  v1::Assignment assignment = MakeAssignment(2, 2, 4);
+  assignment.mutable_training()
+      ->mutable_initializer()
+      ->mutable_checkpoint()
+      ->set_checkpoint("studies/7/trials/7/epochs/7");  // Not stored.
+
+  scheduler_->Assign("cpu:0", assignment);
+
+  EXPECT_EQ(scheduler_->AwaitEnd(kRun, 2).last.state(), v1::Attempt::SUCCEEDED);
+}
+
 TEST_F(AgentTest, ReleasesAfterTheRunningEpoch) {
   SetStubTrainerRules("epoch=2,do=wait");
   StartAgent();

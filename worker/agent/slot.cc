@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "proto/checkpoint_fields.h"
 #include "worker/agent/convert.h"
 
 namespace headstart::worker {
@@ -219,29 +220,45 @@ void Slot::Begin() {
 
 void Slot::FetchSources() {
   const v1::Assignment& assignment = current_->assignment;
-  std::string checkpoint;
-  SourceRole role = SourceRole::kResume;
-  if (assignment.from_epoch() > 0) {
-    checkpoint =
-        absl::StrCat(assignment.run(), "/epochs/", assignment.from_epoch());
-  } else if (assignment.training().initializer().has_checkpoint()) {
-    checkpoint = assignment.training().initializer().checkpoint().checkpoint();
-    role = SourceRole::kInitializer;
+  const bool resumes = assignment.from_epoch() > 0;
+  const SourceRole role =
+      resumes ? SourceRole::kResume : SourceRole::kInitializer;
+  std::vector<std::string> checkpoints;
+  if (resumes) {
+    checkpoints.push_back(
+        absl::StrCat(assignment.run(), "/epochs/", assignment.from_epoch()));
   } else {
+    checkpoints = CheckpointsIn(assignment.training().initializer());
+  }
+  if (checkpoints.empty()) {
     current_->sources_ready = true;
     return;
   }
-  Store([this, current = current_.get(), checkpoint, role] {
-    auto fetched = std::make_shared<absl::StatusOr<FetchedSource>>(
-        fetcher_.Fetch(checkpoint, role, current->cancel));
+  Store([this, current = current_.get(), checkpoints = std::move(checkpoints),
+         role] {
+    auto fetched = std::make_shared<absl::StatusOr<FetchedSources>>(
+        FetchAll(checkpoints, role, current->cancel));
     if (fetched->ok() && role == SourceRole::kResume) {
-      current->parent_digest = std::string((*fetched)->manifest_digest.bytes());
+      current->parent_digest =
+          std::string((*fetched)->front().manifest_digest.bytes());
     }
     Post([this, fetched] { OnFetched(std::move(*fetched)); });
   });
 }
 
-void Slot::OnFetched(absl::StatusOr<FetchedSource> fetched) {
+absl::StatusOr<Slot::FetchedSources> Slot::FetchAll(
+    const std::vector<std::string>& checkpoints, SourceRole role,
+    const StopEvent& cancel) {
+  FetchedSources all;
+  for (const std::string& checkpoint : checkpoints) {
+    HS_ASSIGN_OR_RETURN(FetchedSource fetched,
+                        fetcher_.Fetch(checkpoint, role, cancel));
+    all.push_back(std::move(fetched));
+  }
+  return all;
+}
+
+void Slot::OnFetched(absl::StatusOr<FetchedSources> fetched) {
   --current_->job_count;
   if (fetched.ok()) {
     current_->fetched = *std::move(fetched);
@@ -283,15 +300,15 @@ void Slot::AssignIfReady() {
   }
   std::vector<Source> sources;
   std::vector<int> descriptors;
-  if (current_->fetched.has_value()) {
-    sources.push_back(current_->fetched->source);
-    descriptors.push_back(current_->fetched->memory.descriptor());
-    current_->source_share = std::move(current_->fetched->share);
+  for (FetchedSource& fetched : current_->fetched) {
+    sources.push_back(fetched.source);
+    descriptors.push_back(fetched.memory.descriptor());
+    current_->source_shares.push_back(std::move(fetched.share));
   }
   current_->trainer_busy = true;
   heard_at_ = clock_.Monotonic();
   Tell(ToAssign(current_->assignment, std::move(sources)), descriptors);
-  current_->fetched.reset();  // The trainer has the memory now.
+  current_->fetched.clear();  // The trainer has the memory now.
 }
 
 void Slot::Decide(v1::Attempt::State state, v1::Failure failure) {

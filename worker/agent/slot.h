@@ -107,6 +107,8 @@ class Slot final {
   void HandBack();
 
  private:
+  using FetchedSources = std::vector<FetchedSource>;
+
   struct Ending {
     v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
     v1::Failure failure;
@@ -120,9 +122,9 @@ class Slot final {
     int64_t job_count = 0;
 
     bool sources_ready = false;
-    std::optional<FetchedSource> fetched;
-    MemoryBudget::Share source_share;  // Once the trainer has the source.
-    bool trainer_busy = false;         // `assign` sent, no end of it heard.
+    FetchedSources fetched;  // Until the trainer has them.
+    std::vector<MemoryBudget::Share> source_shares;  // From then on.
+    bool trainer_busy = false;  // `assign` sent, no end of it heard.
     std::optional<Started> started;
     bool slabs_sent = false;  // It may fill them.
     std::optional<EpochDone> measured;
@@ -154,7 +156,11 @@ class Slot final {
   void Reconcile();
   void Begin();
   void FetchSources();
-  void OnFetched(absl::StatusOr<FetchedSource> fetched);
+  // On the storage thread, in order; fails with the first that fails.
+  absl::StatusOr<FetchedSources> FetchAll(
+      const std::vector<std::string>& checkpoints, SourceRole role,
+      const StopEvent& cancel);
+  void OnFetched(absl::StatusOr<FetchedSources> fetched);
   void AssignIfReady();
   // A job of the attempt's has to wait for storage; empty: no longer.
   void OnWaiting(std::string waiting_for);
