@@ -2,6 +2,7 @@
 
 #include <torch/nn/modules/batchnorm.h>
 
+#include "initializers/blocks.h"
 #include "worker/models/chain.h"
 #include "worker/models/layers.h"
 #include "worker/models/model.h"
@@ -69,11 +70,22 @@ class Block final : public torch::nn::Module {
   Chain shortcut_{nullptr};
 };
 
-class CifarMobilenetV2 final : public Model {
+class CifarMobilenetV2 final : public Model, public initializers::BlockedModel {
  public:
   explicit CifarMobilenetV2(const CifarMobilenetV2Options& options);
 
   at::Tensor forward(const at::Tensor& images) override;
+
+  // Those of the layout for large images.
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"conv1", "bn1", "layers.0"},
+            {"layers.1", "layers.2"},
+            {"layers.3", "layers.4", "layers.5"},
+            {"layers.6", "layers.7", "layers.8", "layers.9", "layers.10",
+             "layers.11", "layers.12"},
+            {"layers.13", "layers.14", "layers.15", "layers.16", "conv2", "bn2",
+             "linear"}};
+  }
 
  private:
   Conv2d conv1_;

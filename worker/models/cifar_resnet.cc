@@ -1,5 +1,6 @@
 #include "worker/models/cifar_resnet.h"
 
+#include "initializers/blocks.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
@@ -10,7 +11,7 @@ using torch::nn::Sequential;
 
 constexpr char kShortcut[] = "shortcut";
 
-class CifarResnet final : public Model {
+class CifarResnet final : public Model, public initializers::BlockedModel {
  public:
   explicit CifarResnet(const CifarResnetOptions& options)
       : conv1_(register_module("conv1", Conv3x3(options.channels, 64))),
@@ -33,6 +34,14 @@ class CifarResnet final : public Model {
     x = layer3_->forward(x);
     x = layer4_->forward(x);
     return linear_->forward(GlobalMean(x));
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"conv1", "bn1"},
+            {"layer1"},
+            {"layer2"},
+            {"layer3"},
+            {"layer4", "linear"}};
   }
 
  private:
@@ -76,7 +85,7 @@ Sequential PreactStage(int64_t in, int64_t out, int64_t stride) {
   return Sequential(PreactBlock(in, out, stride), PreactBlock(out, out, 1));
 }
 
-class PreactResnet18 final : public Model {
+class PreactResnet18 final : public Model, public initializers::BlockedModel {
  public:
   explicit PreactResnet18(const PreactResnet18Options& options)
       : conv1_(register_module("conv1", Conv3x3(options.channels, 64))),
@@ -93,6 +102,14 @@ class PreactResnet18 final : public Model {
     x = layer3_->forward(x);
     x = layer4_->forward(x);
     return linear_->forward(GlobalMean(x));
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"conv1", "bn1"},
+            {"layer1"},
+            {"layer2"},
+            {"layer3"},
+            {"layer4", "linear"}};
   }
 
  private:

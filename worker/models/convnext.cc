@@ -5,6 +5,7 @@
 #include <torch/nn/modules/container/functional.h>
 #include <torch/nn/modules/normalization.h>
 
+#include "initializers/blocks.h"
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
@@ -83,11 +84,20 @@ class Block final : public torch::nn::Module, public initializers::OwnDefault {
   Chain block_;
 };
 
-class Convnext final : public Model, public initializers::OwnDefault {
+class Convnext final : public Model,
+                       public initializers::BlockedModel,
+                       public initializers::OwnDefault {
  public:
   Convnext(const Shape& shape, const ConvnextOptions& options);
 
   at::Tensor forward(const at::Tensor& images) override;
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"features.0"},
+            {"features.1"},
+            {"features.2", "features.3"},
+            {"features.4", "features.5"},
+            {"features.6", "features.7", "classifier"}};
+  }
   // Weights of all layers but the norms: truncated normal; their biases 0.
   void InitializeOwn(at::Generator& generator) override;
   bool DrawsItself(const at::Tensor& weight) const override {

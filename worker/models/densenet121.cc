@@ -8,6 +8,7 @@
 #include <torch/nn/modules/container/functional.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/blocks.h"
 #include "initializers/classic/fan.h"
 #include "initializers/own_default.h"
 #include "worker/models/dense_block.h"
@@ -26,11 +27,20 @@ constexpr int64_t kBlockLayers[] = {6, 12, 24, 16};
 
 at::Tensor Relu(const at::Tensor& x) { return x.relu(); }
 
-class Densenet121 final : public Model, public initializers::OwnDefault {
+class Densenet121 final : public Model,
+                          public initializers::BlockedModel,
+                          public initializers::OwnDefault {
  public:
   explicit Densenet121(const Densenet121Options& options);
 
   at::Tensor forward(const at::Tensor& images) override;
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"features.conv0", "features.norm0"},
+            {"features.denseblock1", "features.transition1"},
+            {"features.denseblock2", "features.transition2"},
+            {"features.denseblock3", "features.transition3"},
+            {"features.denseblock4", "features.norm5", "classifier"}};
+  }
   // Convolutions: Kaiming normal, fan-in. The classifier's bias: 0.
   void InitializeOwn(at::Generator& generator) override;
   bool DrawsItself(const at::Tensor& weight) const override {

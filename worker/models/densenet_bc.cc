@@ -4,6 +4,7 @@
 
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/blocks.h"
 #include "initializers/own_default.h"
 #include "worker/models/dense_block.h"
 #include "worker/models/model.h"
@@ -19,7 +20,9 @@ constexpr int64_t kGrowth = 12;  // Channels that each dense layer adds.
 constexpr int64_t kBlocks = 3;
 constexpr int64_t kBlockLayers = 16;
 
-class DensenetBc final : public Model, public initializers::OwnDefault {
+class DensenetBc final : public Model,
+                         public initializers::BlockedModel,
+                         public initializers::OwnDefault {
  public:
   explicit DensenetBc(const DensenetBcOptions& options) {
     const bool norms = options.norm == Norm::kBatchNorm;
@@ -44,6 +47,13 @@ class DensenetBc final : public Model, public initializers::OwnDefault {
   at::Tensor forward(const at::Tensor& images) override {
     const at::Tensor x = features_->forward(ChannelsLast(images));
     return classifier_->forward(GlobalMean(x.relu()));
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"features.conv0"},
+            {"features.denseblock1", "features.transition1"},
+            {"features.denseblock2", "features.transition2"},
+            {"features.denseblock3", "features.norm_final", "classifier"}};
   }
 
   void InitializeOwn(at::Generator& generator) override {

@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/blocks.h"
 #include "initializers/own_default.h"
 #include "worker/models/model.h"
 #include "worker/models/residual_blocks.h"
@@ -114,7 +115,9 @@ Sequential Stage(const FixupLayout& layout, int stage) {
   return blocks;
 }
 
-class FixupResnet final : public Model, public OwnDefault {
+class FixupResnet final : public Model,
+                          public initializers::BlockedModel,
+                          public OwnDefault {
  public:
   explicit FixupResnet(const FixupResnetOptions& options)
       : pools_(!options.layout.cifar),
@@ -137,6 +140,15 @@ class FixupResnet final : public Model, public OwnDefault {
     if (pools_) x = StemPool(x);
     for (Sequential& layer : layers_) x = layer->forward(x);
     return fc_->forward(GlobalMean(x) + bias2_);
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    std::vector<std::vector<std::string>> parts = {{"conv1", "bias1"}};
+    for (size_t i = 1; i <= layers_.size(); ++i) {
+      parts.push_back({"layer" + std::to_string(i)});
+    }
+    parts.back().insert(parts.back().end(), {"bias2", "fc"});
+    return parts;
   }
 
   // The stem keeps its layer's default.

@@ -10,6 +10,7 @@
 #include <ATen/ops/max_pool2d.h>
 #include <torch/nn/modules/batchnorm.h>
 
+#include "initializers/blocks.h"
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
 #include "worker/models/layers.h"
@@ -219,13 +220,25 @@ class AuxiliaryHead final : public torch::nn::Module {
   Linear fc_;
 };
 
-class InceptionV3 final : public Model, public initializers::OwnDefault {
+class InceptionV3 final : public Model,
+                          public initializers::BlockedModel,
+                          public initializers::OwnDefault {
  public:
   explicit InceptionV3(const InceptionV3Options& options);
 
   // Leaves the auxiliary head out.
   at::Tensor forward(const at::Tensor& images) override;
   TrainingOutput ForwardTraining(const at::Tensor& images) override;
+
+  // Both classifiers are in the last.
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1",
+             "Conv2d_4a_3x3"},
+            {"Mixed_5b", "Mixed_5c", "Mixed_5d"},
+            {"Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"},
+            {"Mixed_7a", "Mixed_7b", "Mixed_7c", "AuxLogits", "fc"}};
+  }
+
   void InitializeOwn(at::Generator& generator) override;
   bool DrawsItself(const at::Tensor& weight) const override {
     return options_.truncated_normal_weights && weight.dim() >= 2;

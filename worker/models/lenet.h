@@ -5,6 +5,7 @@
 
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/blocks.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
@@ -12,11 +13,14 @@ namespace headstart::worker {
 // Three linear layers with ReLU between (LeCun et al. 1998): inputs-300-100-
 // classes, named layers.0, layers.2 and layers.4. 266,610 parameters for 784
 // inputs and 10 classes.
-class Lenet300100 final : public Model {
+class Lenet300100 final : public Model, public initializers::BlockedModel {
  public:
   Lenet300100(int64_t inputs, int64_t classes);
 
   at::Tensor forward(const at::Tensor& images) override;
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"layers.0"}, {"layers.2"}, {"layers.4"}};
+  }
 
  private:
   torch::nn::Sequential layers_;

@@ -4,6 +4,7 @@
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/dropout.h>
 
+#include "initializers/blocks.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
 #include "worker/models/layers.h"
@@ -66,11 +67,24 @@ class InvertedResidual final : public torch::nn::Module {
   Chain conv_;
 };
 
-class MobilenetV2 final : public Model, public initializers::OwnDefault {
+class MobilenetV2 final : public Model,
+                          public initializers::BlockedModel,
+                          public initializers::OwnDefault {
  public:
   explicit MobilenetV2(const MobilenetV2Options& options);
 
   at::Tensor forward(const at::Tensor& images) override;
+
+  // One per size of the maps.
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"features.0", "features.1"},
+            {"features.2", "features.3"},
+            {"features.4", "features.5", "features.6"},
+            {"features.7", "features.8", "features.9", "features.10",
+             "features.11", "features.12", "features.13"},
+            {"features.14", "features.15", "features.16", "features.17",
+             "features.18", "classifier"}};
+  }
   // Convolutions: Kaiming normal, fan-out. The classifier: normal with
   // deviation 0.01, bias 0.
   void InitializeOwn(at::Generator& generator) override;

@@ -2,6 +2,7 @@
 
 #include <torch/nn/modules/container/functional.h>
 
+#include "initializers/blocks.h"
 #include "initializers/own_default.h"
 #include "worker/models/model.h"
 #include "worker/models/residual_blocks.h"
@@ -43,7 +44,9 @@ Sequential Stage(const Resnet110Options& options, int64_t in, int64_t out) {
   return blocks;
 }
 
-class Resnet110 final : public Model, public initializers::OwnDefault {
+class Resnet110 final : public Model,
+                        public initializers::BlockedModel,
+                        public initializers::OwnDefault {
  public:
   explicit Resnet110(const Resnet110Options& options)
       : conv1_(register_module("conv1",
@@ -64,6 +67,10 @@ class Resnet110 final : public Model, public initializers::OwnDefault {
     x = layer2_->forward(x);
     x = layer3_->forward(x);
     return fc_->forward(GlobalMean(x));
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"conv1", "bn1"}, {"layer1"}, {"layer2"}, {"layer3", "fc"}};
   }
 
   void InitializeOwn(at::Generator& generator) override {

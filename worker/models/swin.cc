@@ -17,6 +17,7 @@
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/normalization.h>
 
+#include "initializers/blocks.h"
 #include "initializers/classic/truncated_normal.h"
 #include "initializers/own_default.h"
 #include "worker/models/chain.h"
@@ -243,11 +244,20 @@ class Merging final : public torch::nn::Module {
   torch::nn::LayerNorm norm_;
 };
 
-class SwinTiny final : public Model, public initializers::OwnDefault {
+class SwinTiny final : public Model,
+                       public initializers::BlockedModel,
+                       public initializers::OwnDefault {
  public:
   explicit SwinTiny(const SwinTinyOptions& options);
 
   at::Tensor forward(const at::Tensor& images) override;
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"features.0"},
+            {"features.1"},
+            {"features.2", "features.3"},
+            {"features.4", "features.5"},
+            {"features.6", "features.7", "norm", "head"}};
+  }
   // Linear layers: truncated normal, bias 0. The patches' convolution keeps its
   // layer's default.
   void InitializeOwn(at::Generator& generator) override;

@@ -1,5 +1,6 @@
 #include "worker/models/torchvision_resnet.h"
 
+#include "initializers/blocks.h"
 #include "initializers/own_default.h"
 #include "worker/models/model.h"
 
@@ -11,7 +12,9 @@ using torch::nn::Sequential;
 
 constexpr char kShortcut[] = "downsample";
 
-class TorchvisionResnet final : public Model, public initializers::OwnDefault {
+class TorchvisionResnet final : public Model,
+                                public initializers::BlockedModel,
+                                public initializers::OwnDefault {
  public:
   explicit TorchvisionResnet(const TorchvisionResnetOptions& options)
       : small_images_(options.small_images),
@@ -36,6 +39,11 @@ class TorchvisionResnet final : public Model, public initializers::OwnDefault {
     x = layer3_->forward(x);
     x = layer4_->forward(x);
     return fc_->forward(GlobalMean(x));
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {
+        {"conv1", "bn1"}, {"layer1"}, {"layer2"}, {"layer3"}, {"layer4", "fc"}};
   }
 
   void InitializeOwn(at::Generator& generator) override {

@@ -3,6 +3,7 @@
 #include <ATen/ops/dropout.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include "initializers/blocks.h"
 #include "worker/models/model.h"
 
 namespace headstart::worker {
@@ -57,7 +58,7 @@ Sequential Stage(const WideResnetOptions& options, int64_t in, int64_t out,
   return blocks;
 }
 
-class WideResnet final : public Model {
+class WideResnet final : public Model, public initializers::BlockedModel {
  public:
   explicit WideResnet(const WideResnetOptions& options)
       : conv1_(register_module(
@@ -78,6 +79,10 @@ class WideResnet final : public Model {
     x = layer2_->forward(x);
     x = layer3_->forward(x);
     return linear_->forward(GlobalMean(NormalizedRelu(bn1_, x)));
+  }
+
+  std::vector<std::vector<std::string>> BlockParts() const override {
+    return {{"conv1"}, {"layer1"}, {"layer2"}, {"layer3", "bn1", "linear"}};
   }
 
  private:
