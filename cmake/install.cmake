@@ -33,8 +33,9 @@ install(FILES
   ${package}/HeadstartConfig.cmake ${package}/HeadstartConfigVersion.cmake
   ${CMAKE_CURRENT_LIST_DIR}/headstart_plugin.cmake
   DESTINATION lib/cmake/Headstart COMPONENT plugin)
-foreach(header base/version.h initializers/own_default.h worker/models/model.h
-               worker/models/model_shape.h worker/plugin/plugin.h)
+foreach(header base/version.h initializers/blocks.h initializers/own_default.h
+               worker/models/model.h worker/models/model_shape.h
+               worker/plugin/plugin.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${PROJECT_SOURCE_DIR}/${header}
     DESTINATION include/headstart/${folder} COMPONENT plugin)
