@@ -67,6 +67,12 @@ void AddStep(const ForLayersOptions& options, Steps& steps) {
   steps.push_back(
       std::make_unique<WeightInitializer>(options.rule, options.filter));
 }
+void AddStep(const ConditionalOrthogonalOptions& options, Steps& steps) {
+  steps.push_back(std::make_unique<ConditionalOrthogonal>(options));
+}
+void AddStep(const FromGhn2Options& options, Steps& steps) {
+  steps.push_back(std::make_unique<FromGhn2>(options));
+}
 void AddStep(const ChainOptions& options, Steps& steps) {
   for (const InitializerOptions& step : options.steps) Add(step, steps);
 }
@@ -100,6 +106,8 @@ int64_t BatchOf(const WholeLsuvOptions& options) {
 int64_t BatchOf(const MetainitOptions& options) { return options.batch_size; }
 int64_t BatchOf(const GradinitOptions& options) { return options.half_batch; }
 int64_t BatchOf(const NioOptions& options) { return options.batch_size; }
+// One shows what images the model takes.
+int64_t BatchOf(const FromGhn2Options&) { return 1; }
 int64_t BatchOf(const ChainOptions& options) {
   int64_t largest = 0;
   for (const InitializerOptions& step : options.steps) {

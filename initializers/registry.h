@@ -9,6 +9,8 @@
 #include "initializers/classic/weight_rule.h"
 #include "initializers/initializer.h"
 #include "initializers/learned/learned.h"
+#include "initializers/predicted/conditional_orthogonal.h"
+#include "initializers/predicted/from_ghn2.h"
 #include "initializers/transferred/checkpoint.h"
 #include "initializers/transferred/keep_blocks.h"
 #include "initializers/transferred/shrink_perturb.h"
@@ -28,12 +30,14 @@ struct ChainOptions {
 };
 
 // The proto's Initializer.
-using InitializerKind = std::variant<
-    FrameworkDefaultOptions, XavierOptions, KaimingOptions, OrthogonalOptions,
-    TruncatedNormalOptions, NormalOptions, UniformOptions, ConstantOptions,
-    ZeroInitResidualOptions, ForLayersOptions, WholeLsuvOptions,
-    MetainitOptions, GradinitOptions, NioOptions, FromCheckpointOptions,
-    MeanOptions, ShrinkPerturbOptions, KeepBlocksOptions, ChainOptions>;
+using InitializerKind =
+    std::variant<FrameworkDefaultOptions, XavierOptions, KaimingOptions,
+                 OrthogonalOptions, TruncatedNormalOptions, NormalOptions,
+                 UniformOptions, ConstantOptions, ZeroInitResidualOptions,
+                 ForLayersOptions, WholeLsuvOptions, MetainitOptions,
+                 GradinitOptions, NioOptions, ConditionalOrthogonalOptions,
+                 FromGhn2Options, FromCheckpointOptions, MeanOptions,
+                 ShrinkPerturbOptions, KeepBlocksOptions, ChainOptions>;
 struct InitializerOptions : InitializerKind {
   using InitializerKind::InitializerKind;
 };

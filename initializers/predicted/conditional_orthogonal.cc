@@ -77,6 +77,7 @@ absl::StatusOr<InitializationReport> ConditionalOrthogonal::Apply(
           weight.tensor,
           options_.noise * CorrelationDeviation(weight.tensor, options_.mode),
           inputs.generator);
+      report.drawn_names.push_back(weight.name);
     }
     if (chosen) weight.tensor.copy_(OrthogonalFactor(weight.tensor));
   }

@@ -426,6 +426,16 @@ initializers::MeanOptions ReadMean(SpecFields& fields) {
   return options;
 }
 
+initializers::ConditionalOrthogonalOptions ReadConditionalOrthogonal(
+    SpecFields& fields) {
+  using initializers::NoiseMode;
+  return {.first_layer = fields.Integer("first_layer", 1, 100'000),
+          .noise = fields.Number("noise", kNotNegative),
+          .mode = fields.Enum<NoiseMode>(
+              "mode", {{"NOISE_BY_CODE", NoiseMode::kCode},
+                       {"NOISE_BY_PAPER", NoiseMode::kPaper}})};
+}
+
 // What has been found under `kind`, which is no chain.
 InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
   InitializerOptions options = initializers::FrameworkDefaultOptions{};
@@ -455,6 +465,12 @@ InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
     options = ReadGradinit(fields);
   } else if (kind == "nio") {
     options = ReadNio(fields);
+  } else if (kind == "conditional_orthogonal") {
+    options = ReadConditionalOrthogonal(fields);
+  } else if (kind == "ghn2") {
+    options = initializers::FromGhn2Options{
+        .weights = fields.Text("weights"),
+        .predict_classifier = fields.Bool("predict_classifier")};
   } else if (absl::c_linear_search(WeightRuleKinds(), kind)) {
     std::visit([&](const auto& rule) { options = rule; },
                ReadWeightRule(kind, fields));
@@ -466,9 +482,10 @@ InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
 InitializerOptions ReadInitializer(SpecFields& spec) {
   std::vector<std::string> kinds = WeightRuleKinds();
   kinds.insert(kinds.begin(), "framework_default");
-  kinds.insert(kinds.end(), {"zero_init_residual", "for_layers", "lsuv",
-                             "metainit", "gradinit", "nio", "checkpoint",
-                             "mean", "shrink_perturb", "keep_blocks"});
+  kinds.insert(kinds.end(),
+               {"zero_init_residual", "for_layers", "lsuv", "metainit",
+                "gradinit", "nio", "checkpoint", "mean", "shrink_perturb",
+                "keep_blocks", "conditional_orthogonal", "ghn2"});
   const std::vector<std::string> step_kinds = kinds;
   kinds.push_back("chain");
   auto [kind, fields] = spec.Kind("initializer", kinds);

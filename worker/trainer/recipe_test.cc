@@ -51,7 +51,7 @@ bool MayBeLeftOut(const Json::json_pointer& path) {
 
 TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   const Json golden = Golden();
-  ASSERT_EQ(golden.size(), 36u);
+  ASSERT_EQ(golden.size(), 37u);
 
   ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
   EXPECT_EQ(first.model.name, "lenet_300_100");
@@ -126,7 +126,7 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
 TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
   using namespace initializers;
   ASSERT_OK_AND_ASSIGN(const Recipe recipe,
-                       ParseRecipe(Golden().back().dump()));
+                       ParseRecipe(Golden()[35].dump()));
 
   const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
   ASSERT_EQ(steps.size(), 4u);
@@ -197,6 +197,24 @@ TEST(RecipeTest, ReadsTheStepsOfAChain) {
   EXPECT_EQ(std::get<NioOptions>(steps[13]).objective,
             NioObjective::kCosineAndSquaredNorms);
   EXPECT_EQ(LargestBatch(recipe.initializer), 64);
+}
+
+TEST(RecipeTest, ReadsWhatAHypernetworkNeeds) {
+  using namespace initializers;
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(Golden()[36].dump()));
+  const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
+  ASSERT_EQ(steps.size(), 3u);
+  const auto& ghn = std::get<FromGhn2Options>(steps[0]);
+  EXPECT_EQ(ghn.weights, "imports/ghn2/epochs/0");
+  EXPECT_FALSE(ghn.predict_classifier);
+  const auto& code = std::get<ConditionalOrthogonalOptions>(steps[1]);
+  EXPECT_EQ(code.first_layer, 3);
+  EXPECT_EQ(code.noise, 0.001);
+  EXPECT_EQ(code.mode, NoiseMode::kCode);
+  const auto& paper = std::get<ConditionalOrthogonalOptions>(steps[2]);
+  EXPECT_EQ(paper.noise, 0);
+  EXPECT_EQ(paper.mode, NoiseMode::kPaper);
+  EXPECT_EQ(LargestBatch(recipe.initializer), 1);
 }
 
 TEST(RecipeTest, ReadsWhatIsDoneOnlyWhenItIsThere) {
