@@ -100,6 +100,22 @@ TEST(SpecDefaultsTest, FillsWhatStartsFromCheckpoints) {
   EXPECT_EQ(chain.steps(3).keep_blocks().blocks(), 2);
 }
 
+TEST(SpecDefaultsTest, FillsWhatAHypernetworkPredicts) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("initializer { chain { steps { ghn2 { weights: "
+             "'imports/ghn2/epochs/0' } } steps { conditional_orthogonal {} } "
+             "} }"),
+      "training");
+  const v1::Chain& chain = spec.initializer().chain();
+  EXPECT_TRUE(chain.steps(0).ghn2().predict_classifier());
+  const v1::ConditionalOrthogonal& orthogonal =
+      chain.steps(1).conditional_orthogonal();
+  EXPECT_EQ(orthogonal.first_layer(), 1);
+  EXPECT_TRUE(orthogonal.has_noise());
+  EXPECT_EQ(orthogonal.noise(), 3e-5);
+  EXPECT_EQ(orthogonal.mode(), v1::NOISE_BY_CODE);
+}
+
 TEST(SpecDefaultsTest, FillsSgd) {
   const v1::TrainingSpec spec = *CompleteSpec(
       SpecOf("optimizer { sgd { learning_rate: 0.1 } }"), "training");
@@ -239,6 +255,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "batch_size, which is 128, got 129"},
         Refusal{"NioOnePart", "initializer { nio { sub_batches: 1 } }",
                 "training.initializer.nio.sub_batches: must be from 2"},
+        Refusal{"HypernetworkOfNoName", "initializer { ghn2 {} }",
+                "training.initializer.ghn2.weights"},
+        Refusal{"OrthogonalFromLayer0",
+                "initializer { conditional_orthogonal { first_layer: 0 } }",
+                "training.initializer.conditional_orthogonal.first_layer: "
+                "must be from 1"},
         Refusal{"NioOverlap", "initializer { nio { overlap: 1 } }",
                 "training.initializer.nio.overlap: must be 0 or more and below "
                 "1"},
