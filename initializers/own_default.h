@@ -25,9 +25,9 @@ class OwnDefault {
   // and every module below has been asked; draws from `generator` alone.
   virtual void InitializeOwn(at::Generator& generator) = 0;
 
-  // Whether InitializeOwn draws `weight`, of a layer below it, anyway. Then its
-  // rule need not: drawing takes most of the time that a large model's start
-  // does.
+  // Whether InitializeOwn draws `weight`, of a layer below it, anyway. Then it
+  // needs no rule, or its rule need not: drawing takes most of the time that a
+  // large model's start does.
   virtual bool DrawsItself(const at::Tensor& weight) const {
     static_cast<void>(weight);
     return false;

@@ -25,10 +25,22 @@ struct Fill {
   double bound_or_value;
 };
 
+// Modules that set tensors below their prefix.
+using Owners = std::vector<std::pair<std::string, const OwnDefault*>>;
+
+bool IsDrawnByOwner(const Owners& owners, const std::string& name,
+                    const at::Tensor& tensor) {
+  return std::any_of(owners.begin(), owners.end(), [&](const auto& owner) {
+    return absl::StartsWith(name, owner.first) &&
+           owner.second->DrawsItself(tensor);
+  });
+}
+
 // Fills of the tensors that `module` itself holds, its children's not among
-// them. False when there is one that neither a rule nor the module itself sets.
+// them. False when there is one that neither a rule, the module itself nor an
+// owner sets.
 bool PlanModule(const std::string& prefix, torch::nn::Module& module,
-                std::vector<Fill>& fills) {
+                const Owners& owners, std::vector<Fill>& fills) {
   const bool has_own = dynamic_cast<const OwnDefault*>(&module) != nullptr;
   const auto parameters = module.named_parameters(/*recurse=*/false);
   const at::Tensor* weight = parameters.find("weight");
@@ -44,7 +56,7 @@ bool PlanModule(const std::string& prefix, torch::nn::Module& module,
     } else if (norm && (name == "weight" || name == "bias")) {
       fills.push_back(
           {prefix + name, tensor, /*drawn=*/false, name == "weight" ? 1. : 0.});
-    } else if (!has_own) {
+    } else if (!has_own && !IsDrawnByOwner(owners, prefix + name, tensor)) {
       return false;
     }
   }
@@ -81,14 +93,14 @@ absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
     torch::nn::Module& model, const InitializerInputs& inputs) const {
   const at::NoGradGuard no_grad;
   std::vector<Fill> fills;
-  std::vector<std::pair<std::string, const OwnDefault*>> owners;
+  Owners owners;
   for (const auto& below : model.named_modules()) {
     const std::string prefix =
         below.key().empty() ? "" : absl::StrCat(below.key(), ".");
     if (const auto* own = dynamic_cast<OwnDefault*>(below.value().get())) {
       owners.emplace_back(prefix, own);
     }
-    if (!PlanModule(prefix, *below.value(), fills)) {
+    if (!PlanModule(prefix, *below.value(), owners, fills)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "framework_default has no rule for the tensors of module \"",
           below.key(), "\" (", below.value()->name(), ")."));
@@ -101,10 +113,7 @@ absl::StatusOr<InitializationReport> FrameworkDefault::Apply(
       continue;
     }
     report.drawn_names.push_back(fill.name);
-    if (std::none_of(owners.begin(), owners.end(), [&](const auto& owner) {
-          return absl::StartsWith(fill.name, owner.first) &&
-                 owner.second->DrawsItself(fill.tensor);
-        })) {
+    if (!IsDrawnByOwner(owners, fill.name, fill.tensor)) {
       fill.tensor.uniform_(-fill.bound_or_value, fill.bound_or_value,
                            inputs.generator);
     }

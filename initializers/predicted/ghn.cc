@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -103,8 +104,21 @@ at::Tensor NormalizedScale(const at::Tensor& x) {
 
 at::Tensor NormalizedBias(const at::Tensor& x) { return (0.2 * x).tanh(); }
 
-// What node `to` hears: from where, and over how long a path.
-using Neighbours = std::vector<std::vector<std::pair<int64_t, int64_t>>>;
+// The nodes in groups within which nobody hears another; whom one hears is in a
+// group before. In `order` whom one hears comes first too.
+std::vector<std::vector<int64_t>> Independent(const std::vector<int64_t>& order,
+                                              const GraphNeighbours& heard) {
+  std::vector<std::vector<int64_t>> groups;
+  std::vector<size_t> group(order.size());
+  for (const int64_t node : order) {
+    for (const auto& [from, length] : heard[node]) {
+      group[node] = std::max(group[node], group[from] + 1);
+    }
+    if (group[node] == groups.size()) groups.emplace_back();
+    groups[group[node]].push_back(node);
+  }
+  return groups;
+}
 
 }  // namespace
 
@@ -216,6 +230,29 @@ PredictedTensors Ghn::forward(const NetworkGraph& graph, bool classifier) {
   return Decode(graph, Embed(graph).final, classifier);
 }
 
+std::vector<PredictedTensors> Ghn::forward(
+    absl::Span<const NetworkGraph* const> graphs, bool classifier) {
+  // Side by side they are one graph, whose parts know nothing of each other.
+  NetworkGraph all;
+  for (const NetworkGraph* graph : graphs) {
+    const auto offset = static_cast<int64_t>(all.nodes.size());
+    all.nodes.insert(all.nodes.end(), graph->nodes.begin(), graph->nodes.end());
+    for (const GraphEdge& edge : graph->edges) {
+      all.edges.push_back({edge.from + offset, edge.to + offset});
+    }
+  }
+  const at::Tensor final = Embed(all).final;
+  std::vector<PredictedTensors> predicted;
+  int64_t offset = 0;
+  for (const NetworkGraph* graph : graphs) {
+    const auto count = static_cast<int64_t>(graph->nodes.size());
+    predicted.push_back(
+        Decode(*graph, final.narrow(0, offset, count), classifier));
+    offset += count;
+  }
+  return predicted;
+}
+
 GhnEmbeddings Ghn::Embed(const NetworkGraph& graph) const {
   GhnEmbeddings embeddings;
   embeddings.input = InputEmbedding(graph);
@@ -258,48 +295,72 @@ at::Tensor Ghn::InputEmbedding(const NetworkGraph& graph) const {
 }
 
 // The gated graph network: nodes are updated one after the other, first from
-// the input to the output, then back. A node hears its direct neighbours, and
-// everyone whom a path of at most kPathMax edges connects with it, those with a
-// weight of 1 / length. As the published code has it, the direct ones are among
-// them (equation 4 leaves them out).
+// the input to the output, then back; those that do not hear each other at
+// once. A node hears its direct neighbours, and everyone whom a path of at most
+// kPathMax edges connects with it, those with a weight of 1 / length. As the
+// published code has it, the direct ones are among them (equation 4 leaves them
+// out).
 at::Tensor Ghn::PassMessages(const NetworkGraph& graph,
                              const at::Tensor& input) const {
   const auto count = static_cast<int64_t>(graph.nodes.size());
-  Neighbours before(count), after(count);
+  GraphNeighbours before(count), after(count);
   for (const GraphPath& path : ShortestPaths(graph, kPathMax)) {
     before[path.to].emplace_back(path.from, path.length);
     after[path.from].emplace_back(path.to, path.length);
   }
+  std::vector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  const at::Tensor state = Sweep(input, order, before);
+  std::reverse(order.begin(), order.end());
+  return Sweep(state, order, after);
+}
+
+// Updates all nodes, those in `order` first whom others hear.
+at::Tensor Ghn::Sweep(const at::Tensor& state,
+                      const std::vector<int64_t>& order,
+                      const GraphNeighbours& neighbours) const {
   // ReLU after both layers.
   const auto message = [](const Mlp& mlp, const at::Tensor& x) {
     const at::Tensor y = at::linear(x, mlp.first.weight, mlp.first.bias).relu();
     return at::linear(y, mlp.second.weight, mlp.second.bias).relu();
   };
-  std::vector<at::Tensor> state = input.split(1);  // [1, hidden] each.
-  // What each node that has been updated in this direction tells the others.
-  std::vector<at::Tensor> direct(count), by_path(count);
-  const auto update = [&](int64_t node, const Neighbours& neighbours) {
-    std::vector<at::Tensor> sum = {at::zeros_like(state[node])};
-    std::vector<at::Tensor> heard;
-    std::vector<double> weights;
-    for (const auto& [from, length] : neighbours[node]) {
-      if (length == 1) sum.push_back(direct[from]);
-      heard.push_back(by_path[from]);
-      weights.push_back(1 / static_cast<double>(length));
-    }
-    if (!heard.empty()) {
-      sum.push_back(
-          at::tensor(weights, input.options()).unsqueeze(0).mm(at::cat(heard)));
-    }
-    state[node] = at::gru_cell(at::cat(sum).sum(0, /*keepdim=*/true),
-                               state[node], gru_weight_ih_, gru_weight_hh_,
-                               gru_bias_ih_, gru_bias_hh_);
-    direct[node] = message(mlp_, state[node]);
-    by_path[node] = message(mlp_ve_, state[node]);
+  const auto indices = [&](const std::vector<int64_t>& nodes) {
+    return at::tensor(nodes, at::kLong).to(state.device());
   };
-  for (int64_t node = 0; node < count; ++node) update(node, before);
-  for (int64_t node = count - 1; node >= 0; --node) update(node, after);
-  return at::cat(state);
+  std::vector<at::Tensor> updated;
+  // What the nodes that have been updated tell the others, and in which row.
+  std::vector<at::Tensor> direct, by_path;
+  std::vector<int64_t> row(order.size());
+  int64_t rows = 0;
+  for (const std::vector<int64_t>& group : Independent(order, neighbours)) {
+    const at::Tensor own = state.index_select(0, indices(group));
+    at::Tensor sum = at::zeros_like(own);
+    if (rows > 0) {
+      const auto size = static_cast<int64_t>(group.size());
+      std::vector<double> of_direct(size * rows), of_path(size * rows);
+      for (int64_t i = 0; i < size; ++i) {
+        for (const auto& [from, length] : neighbours[group[i]]) {
+          const int64_t at = i * rows + row[from];
+          if (length == 1) of_direct[at] = 1;
+          of_path[at] = 1 / static_cast<double>(length);
+        }
+      }
+      const auto heard = [&](const std::vector<double>& weights,
+                             const std::vector<at::Tensor>& told) {
+        return at::tensor(weights, state.options())
+            .view({size, rows})
+            .mm(at::cat(told));
+      };
+      sum = heard(of_direct, direct) + heard(of_path, by_path);
+    }
+    const at::Tensor next = at::gru_cell(
+        sum, own, gru_weight_ih_, gru_weight_hh_, gru_bias_ih_, gru_bias_hh_);
+    updated.push_back(next);
+    direct.push_back(message(mlp_, next));
+    by_path.push_back(message(mlp_ve_, next));
+    for (const int64_t node : group) row[node] = rows++;
+  }
+  return at::cat(updated).index_select(0, indices(row));
 }
 
 PredictedTensors Ghn::Decode(const NetworkGraph& graph, const at::Tensor& final,

@@ -111,12 +111,13 @@ TEST_P(KnownModelTest, BecomesAGraphAndStaysAsItIs) {
       at::detail::getDefaultCPUGenerator().get_state().equal(generator));
 }
 
-// Each model once; the large ones have no layer that the others lack.
+// Each model once; the large ones have no layer that the others lack, and a
+// hypernetwork is no network to predict.
 std::vector<worker::KnownModel> EachKind() {
   std::vector<worker::KnownModel> kinds;
   std::set<std::pair<std::string, std::string>> seen;
   for (const worker::KnownModel& each : worker::kKnownModels) {
-    if (each.parameters < 30'000'000 &&
+    if (each.parameters < 30'000'000 && each.spec().name != "ghn2" &&
         seen.emplace(each.name, each.options).second) {
       kinds.push_back(each);
     }

@@ -163,6 +163,8 @@ int64_t LeastSide(const v1::Model& model) {
   };
   switch (model.kind_case()) {
     case v1::Model::kSmallCnn:
+    case v1::Model::kSampledCnn:
+    case v1::Model::kGhn2:
     case v1::Model::kDensenetBc10012:
     case v1::Model::kSwinT:
       return 4;
@@ -179,8 +181,24 @@ int64_t LeastSide(const v1::Model& model) {
   }
 }
 
+absl::Status CheckOptions(const v1::Model& model, absl::string_view prefix) {
+  if (const int64_t hidden = model.ghn2().hidden(); hidden % 4 != 0) {
+    return Wrong(prefix, "model.ghn2.hidden",
+                 absl::StrCat("must be a multiple of 4, got ", hidden, "."));
+  }
+  const auto& layers = model.sampled_cnn().layers();
+  for (int i = 0; i < layers.size(); ++i) {
+    if (layers[i].kernel() % 2 == 1) continue;
+    return Wrong(prefix,
+                 absl::StrCat("model.sampled_cnn.layers[", i, "].kernel"),
+                 absl::StrCat("must be odd, got ", layers[i].kernel(), "."));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckModel(const v1::TrainingSpec& spec,
                         absl::string_view prefix) {
+  HS_RETURN_IF_ERROR(CheckOptions(spec.model(), prefix));
   const DatasetFacts facts = FactsOf(spec.dataset());
   if (facts.image_size == 0) return absl::OkStatus();  // The worker will know.
   const v1::Model& model = spec.model();

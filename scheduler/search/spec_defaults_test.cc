@@ -229,6 +229,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "images of 28x28, got 29"},
         Refusal{"Cutout", "augmentation { cutout_size: 57 }",
                 "training.augmentation.cutout_size: must be at most 56"},
+        Refusal{"EvenKernel",
+                "model { sampled_cnn { layers { channels: 8 kernel: 4 } } }",
+                "training.model.sampled_cnn.layers[0].kernel: must be odd, got "
+                "4."},
+        Refusal{"NoLayers", "model { sampled_cnn {} }",
+                "training.model.sampled_cnn.layers: is required."},
+        Refusal{"HypernetworkOfOddWidth", "model { ghn2 { hidden: 10 } }",
+                "training.model.ghn2.hidden: must be a multiple of 4, got 10."},
         Refusal{"SmallForConvnext", "model { convnext_tiny {} }",
                 "training.model: convnext_tiny needs at least 32x32 input, and "
                 "dataset mnist is 28x28x1. Use a model for small images"},
@@ -403,6 +411,13 @@ TEST(SpecFactsTest, KnowsTheSizeOfEveryModel) {
                               "dataset { cifar100 {} }")),
             (11'220'132 + 9'600) * 4 + 20 * 8);
   EXPECT_EQ(ModelBytes(SpecOf("")), 266'610 * 4);
+  EXPECT_EQ(ModelBytes(SpecOf("model { ghn2 {} }")), 420'956 * 4);
+  EXPECT_EQ(ModelBytes(SpecOf("model { sampled_cnn {"
+                              "  layers { channels: 16 kernel: 3 }"
+                              "  layers { channels: 24 kernel: 5 skip: true }"
+                              "  layers { channels: 24 kernel: 1 skip: true }"
+                              "} }")),
+            11'042 * 4);
 }
 
 TEST(SpecDefaultsTest, NamesWhatIsMissing) {

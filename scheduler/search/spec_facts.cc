@@ -59,6 +59,8 @@ constexpr ModelSize kModelSizes[] = {
     {"cifar_mobilenet_v2", 9'328'496, 5'124, 1'152},
     {"convnext_tiny", 111'311'272, 3'076, 6'144},
     {"convnext_base", 350'306'856, 4'100, 8'192},
+    {"ghn2", 1'683'824, 264, 0},
+    {"ghn2", 1'683'824, 264, 0},
     {"swin_t", 110'338'672, 3'076, 6'144},
 };
 
@@ -155,10 +157,31 @@ std::optional<int64_t> TrainingExamples(const v1::TrainingSpec& training) {
   return used - ValidationExamples(training);
 }
 
+namespace {
+
+int64_t SampledCnnBytes(const v1::SampledCnn& model,
+                        const DatasetFacts& facts) {
+  int64_t parameters = 0;
+  int64_t in = facts.channels;
+  for (const v1::SampledCnnLayer& layer : model.layers()) {
+    const int64_t out = layer.channels();
+    parameters += (layer.kernel() * layer.kernel() * in + 1) * out;
+    if (layer.skip() && in != out) parameters += (in + 1) * out;
+    in = out;
+  }
+  parameters += (in + 1) * facts.classes;
+  return 4 * parameters;
+}
+
+}  // namespace
+
 int64_t ModelBytes(const v1::TrainingSpec& training) {
   const DatasetFacts facts = FactsOf(training.dataset());
   const std::string name = ModelName(training);
   if (facts.classes == 0) return 0;
+  if (training.model().has_sampled_cnn()) {
+    return SampledCnnBytes(training.model().sampled_cnn(), facts);
+  }
   for (const ModelSize& size : kModelSizes) {
     if (size.name != name) continue;
     return size.bytes + (facts.classes - 10) * size.class_bytes +

@@ -74,6 +74,14 @@ inline constexpr char kConvnextSmall[] =
     R"({"stem": "SMALL_IMAGES", "stochastic_depth": 0.1})";
 inline constexpr char kSwin[] = R"({"stochastic_depth": 0.2})";
 
+inline constexpr char kSampledCnn[] =
+    R"({"layers": [{"channels": 16, "kernel": 3, "skip": false},
+                   {"channels": 24, "kernel": 5, "skip": true},
+                   {"channels": 24, "kernel": 1, "skip": true}]})";
+inline constexpr char kGhn2[] =
+    R"({"architectures": 20, "architecture_seed": 1, "meta_batch": 8,
+        "channels": 32, "kernel": 5, "hidden": 32})";
+
 // clang-format off
 inline constexpr KnownModel kKnownModels[] = {
     {"lenet_300_100", kNone, 28, 10, 266'610, 6, 0, 11.7021, 0.01},
@@ -135,6 +143,8 @@ inline constexpr KnownModel kKnownModels[] = {
     {"convnext_base", kConvnext, 64, 1000, 88'591'464, 344, 0, 235.5097},
     {"convnext_base", kConvnextSmall, 32, 10, 87'576'714, 344, 0, 234.6472},
     {"swin_t", kSwin, 64, 1000, 28'288'354, 173, 12, 153.9608},
+    {"sampled_cnn", kSampledCnn, 28, 10, 11'042, 10, 0, 5.8525, 0.04},
+    {"ghn2", kGhn2, 28, 10, 420'956, 31, 0, 73.477, 0.03},
 };
 // clang-format on
 

@@ -21,6 +21,7 @@ MODELS = [
     ("cifar_mobilenet_v2", {}, 8),
     ("convnext_tiny", {"stem": "SMALL_IMAGES", "stochastic_depth": 0.5}, 16),
     ("swin_t", {"stochastic_depth": 0.5}, 32),
+    ("ghn2", {"architectures": 20, "architecture_seed": 1, "meta_batch": 4, "channels": 16, "kernel": 5, "hidden": 8}, 8),
 ]
 
 

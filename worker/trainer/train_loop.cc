@@ -75,8 +75,13 @@ class Loop final {
   PhaseSeconds seconds_;
 };
 
-// A device's tensors lie one after another.
+// A device's tensors lie one after another, and its steps may be recorded.
 absl::Status CheckMoves(const TrainingRun& run) {
+  if (run.model->OnlyOnCpu()) {
+    return absl::FailedPreconditionError(
+        "the model cannot be trained on this slot's device: it chooses on the "
+        "CPU at every step what to compute. Slots on the CPU take it.");
+  }
   const absl::Status moves = Arena::CanHold(run.state);
   if (moves.ok()) return moves;
   return absl::FailedPreconditionError(

@@ -32,6 +32,9 @@ def case(kind, side, weight_scale=1.0, channels=3, **options):
 CASES = {
     "lenet_300_100": case("lenet_300_100", 28, channels=1),
     "small_cnn": case("small_cnn", 12),
+    "sampled_cnn": case("sampled_cnn", 12, layers=[{"channels": 8, "kernel": 3, "skip": False},
+                                                   {"channels": 12, "kernel": 5, "skip": True},
+                                                   {"channels": 12, "kernel": 1, "skip": True}]),
     "cifar_resnet18": case("cifar_resnet18", 16),
     "cifar_resnet50": case("cifar_resnet50", 16, 0.7),
     "cifar_resnet152": case("cifar_resnet152", 16, 0.6),

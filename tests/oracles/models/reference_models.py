@@ -110,6 +110,39 @@ class SmallCnn(nn.Module):
         return self.linear(_mean(F.relu(self.bn3(self.conv3(x)))))
 
 
+class SampledCnn(nn.Module):
+    """headstart's own."""
+
+    class Block(nn.Module):
+        def __init__(self, inputs, channels, kernel, skip):
+            super().__init__()
+            self.skip = skip
+            self.conv = _conv(inputs, channels, kernel, bias=True)
+            if skip and inputs != channels:
+                self.projection = _conv(inputs, channels, 1, bias=True)
+
+        def forward(self, x):
+            y = self.conv(x)
+            if self.skip:
+                y = y + (self.projection(x) if hasattr(self, "projection") else x)
+            return F.relu(F.group_norm(y, 1))
+
+    def __init__(self, classes, layers, channels=3):
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for layer in layers:
+            self.layers.append(self.Block(channels, **layer))
+            channels = layer["channels"]
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i < 2:
+                x = F.max_pool2d(x, 2)
+        return self.linear(_mean(x))
+
+
 # ---- kuangliu/pytorch-cifar
 
 
@@ -442,6 +475,7 @@ KINDS = {
     "swin_t": _swin_t,
     "lenet_300_100": LeNet,
     "small_cnn": SmallCnn,
+    "sampled_cnn": SampledCnn,
     "cifar_resnet18": _cifar_resnet(1, (2, 2, 2, 2)),
     "cifar_resnet50": _cifar_resnet(4, (3, 4, 6, 3)),
     "cifar_resnet152": _cifar_resnet(4, (3, 8, 36, 3)),
