@@ -57,10 +57,9 @@ std::shared_ptr<Model> MakeLenet(const InputInfo& info, int64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const Assignment none;
   SlabSource source(none);
-  HS_CHECK_OK(
-      initializers::MakeInitializer(initializers::FrameworkDefaultOptions{})
-          ->Apply(*model, {.generator = generator, .weights = source})
-          .status());
+  HS_CHECK_OK(initializers::MakeStart(initializers::FrameworkDefaultOptions{})
+                  .Apply(*model, {.generator = generator, .weights = source})
+                  .status());
   return model;
 }
 

@@ -43,10 +43,28 @@ struct InitializerInputs {
   TrainingSignal* signal = nullptr;
 };
 
-// What an initializer did, for the run's record.
+// A tensor that was multiplied, and by what.
+struct ScaledTensor {
+  std::string name;
+  double factor = 1;
+};
+
+// What a learned one measured: values[i] in iteration 1 + i * stride, NaN where
+// it did not.
+struct Series {
+  std::string name;
+  int64_t stride = 1;
+  std::vector<double> values;
+};
+
+// What an initializer did, for the run's record. Equal inputs give equal
+// reports.
 struct InitializationReport {
-  int64_t loaded_tensors = 0;            // Copied from stored weights.
-  std::vector<std::string> drawn_names;  // Drawn from the generator instead.
+  std::string kind;            // Its name in the proto; the registry's.
+  int64_t loaded_tensors = 0;  // Made from stored weights.
+  std::vector<std::string> drawn_names;  // Drawn from the generator.
+  std::vector<ScaledTensor> scaled;
+  std::vector<Series> series;
 };
 
 // Gives a freshly built model its starting weights.

@@ -32,7 +32,7 @@ FromCheckpointOptions Contract(std::vector<std::string> fresh_layers = {}) {
 
 InitializerCase CaseOf(const std::string& name,
                        const InitializerOptions& options) {
-  return {name, [options] { return MakeInitializer(options); }};
+  return {name, [options] { return MakeStart(options); }};
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -55,8 +55,8 @@ absl::StatusOr<InitializationReport> Apply(const InitializerOptions& options,
                                            torch::nn::Module& model,
                                            WeightSource& weights) {
   at::Generator generator = at::detail::createCPUGenerator(1);
-  return MakeInitializer(options)->Apply(
-      model, {.generator = generator, .weights = weights});
+  return Merged(MakeStart(options).Apply(
+      model, {.generator = generator, .weights = weights}));
 }
 
 void Draw(const InitializerOptions& options, torch::nn::Module& model) {
@@ -137,6 +137,7 @@ struct Moments {
   InitializerOptions options;
   Distribution distribution;
   double deviation;
+  double mean = 0;
 };
 
 TEST(MomentsTest, AreThoseOfTheDistribution) {
@@ -153,6 +154,9 @@ TEST(MomentsTest, AreThoseOfTheDistribution) {
       {KaimingOptions{.distribution = kUniform}, kUniform, std::sqrt(2 / in)},
       {KaimingOptions{.distribution = kNormal, .mode = FanMode::kOut}, kNormal,
        std::sqrt(2 / out)},
+      {NormalOptions{.mean = 0.5, .deviation = 2}, kNormal, 2, 0.5},
+      {UniformOptions{}, kUniform, std::sqrt(1 / 12.), 0.5},
+      {TruncatedNormalOptions{}, kNormal, 0.02},
   };
   for (size_t i = 0; i < cases.size(); ++i) {
     auto model = std::make_shared<ContractModel>();
@@ -161,13 +165,14 @@ TEST(MomentsTest, AreThoseOfTheDistribution) {
     const double count = weight.numel();
     const double s = cases[i].deviation;
     const bool normal = cases[i].distribution == Distribution::kNormal;
-    EXPECT_LT(std::abs(weight.mean().item<double>()), 4 * s / std::sqrt(count))
+    EXPECT_LT(std::abs(weight.mean().item<double>() - cases[i].mean),
+              4 * s / std::sqrt(count))
         << i;
     EXPECT_LT(std::abs(weight.var().item<double>() / (s * s) - 1),
               4 * std::sqrt((normal ? 2 : 0.8) / count))
         << i;
     if (!normal) {
-      EXPECT_LE(weight.abs().max().item<double>(),
+      EXPECT_LE((weight - cases[i].mean).abs().max().item<double>(),
                 std::sqrt(3.0) * s * (1 + 1e-6))
           << i;
     }

@@ -1,7 +1,6 @@
 #include "initializers/registry.h"
 
 #include <algorithm>
-#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -12,66 +11,56 @@
 namespace headstart::initializers {
 namespace {
 
-using Steps = std::vector<std::unique_ptr<Initializer>>;
-
-class Chain final : public Initializer {
- public:
-  explicit Chain(Steps steps) : steps_(std::move(steps)) {}
-
-  absl::StatusOr<InitializationReport> Apply(
-      torch::nn::Module& model,
-      const InitializerInputs& inputs) const override {
-    InitializationReport all;
-    for (const auto& step : steps_) {
-      HS_ASSIGN_OR_RETURN(InitializationReport report,
-                          step->Apply(model, inputs));
-      all.loaded_tensors += report.loaded_tensors;
-      for (std::string& name : report.drawn_names) {
-        if (std::find(all.drawn_names.begin(), all.drawn_names.end(), name) ==
-            all.drawn_names.end()) {
-          all.drawn_names.push_back(std::move(name));
-        }
-      }
-    }
-    return all;
-  }
-
- private:
-  const Steps steps_;
-};
+using Steps = std::vector<Start::Step>;
 
 void Add(const InitializerOptions& options, Steps& steps);
 
+// The proto's name of each kind of which there is one module for several.
+const char* KindOf(const XavierOptions& options) {
+  return options.distribution == Distribution::kNormal ? "xavier_normal"
+                                                       : "xavier_uniform";
+}
+const char* KindOf(const KaimingOptions& options) {
+  return options.distribution == Distribution::kNormal ? "kaiming_normal"
+                                                       : "kaiming_uniform";
+}
+const char* KindOf(const OrthogonalOptions&) { return "orthogonal"; }
+const char* KindOf(const TruncatedNormalOptions&) { return "truncated_normal"; }
+const char* KindOf(const NormalOptions&) { return "normal"; }
+const char* KindOf(const UniformOptions&) { return "uniform"; }
+const char* KindOf(const ConstantOptions&) { return "constant"; }
+
 // One overload per kind.
 void AddStep(const FrameworkDefaultOptions&, Steps& steps) {
-  steps.push_back(std::make_unique<FrameworkDefault>());
+  steps.push_back({"framework_default", std::make_unique<FrameworkDefault>()});
 }
 void AddStep(const FromCheckpointOptions& options, Steps& steps) {
-  steps.push_back(
-      std::make_unique<StoredWeights>(options, /*is_first=*/steps.empty()));
+  steps.push_back({"checkpoint", std::make_unique<StoredWeights>(
+                                     options, /*is_first=*/steps.empty())});
 }
 void AddStep(const MeanOptions& options, Steps& steps) {
-  steps.push_back(
-      std::make_unique<StoredWeights>(options, /*is_first=*/steps.empty()));
+  steps.push_back({"mean", std::make_unique<StoredWeights>(
+                               options, /*is_first=*/steps.empty())});
 }
 void AddStep(const ShrinkPerturbOptions& options, Steps& steps) {
-  steps.push_back(std::make_unique<ShrinkPerturb>(options));
+  steps.push_back({"shrink_perturb", std::make_unique<ShrinkPerturb>(options)});
 }
 void AddStep(const KeepBlocksOptions& options, Steps& steps) {
-  steps.push_back(std::make_unique<KeepBlocks>(options));
+  steps.push_back({"keep_blocks", std::make_unique<KeepBlocks>(options)});
 }
 void AddStep(const ZeroInitResidualOptions&, Steps& steps) {
-  steps.push_back(std::make_unique<ZeroInitResidual>());
+  steps.push_back({"zero_init_residual", std::make_unique<ZeroInitResidual>()});
 }
 void AddStep(const ForLayersOptions& options, Steps& steps) {
-  steps.push_back(
-      std::make_unique<WeightInitializer>(options.rule, options.filter));
+  steps.push_back({"for_layers", std::make_unique<WeightInitializer>(
+                                     options.rule, options.filter)});
 }
 void AddStep(const ConditionalOrthogonalOptions& options, Steps& steps) {
-  steps.push_back(std::make_unique<ConditionalOrthogonal>(options));
+  steps.push_back({"conditional_orthogonal",
+                   std::make_unique<ConditionalOrthogonal>(options)});
 }
 void AddStep(const FromGhn2Options& options, Steps& steps) {
-  steps.push_back(std::make_unique<FromGhn2>(options));
+  steps.push_back({"ghn2", std::make_unique<FromGhn2>(options)});
 }
 void AddStep(const ChainOptions& options, Steps& steps) {
   for (const InitializerOptions& step : options.steps) Add(step, steps);
@@ -80,9 +69,10 @@ void AddStep(const ChainOptions& options, Steps& steps) {
 template <typename Options>
 void AddStep(const Options& options, Steps& steps) {
   if constexpr (std::is_convertible_v<Options, LearnedOptions>) {
-    steps.push_back(std::make_unique<Learned>(options));
+    steps.push_back({KindOf(options), std::make_unique<Learned>(options)});
   } else {
-    steps.push_back(std::make_unique<WeightInitializer>(options));
+    steps.push_back(
+        {KindOf(options), std::make_unique<WeightInitializer>(options)});
   }
 }
 
@@ -127,12 +117,22 @@ int64_t LargestBatch(const InitializerOptions& options) {
                     static_cast<const InitializerKind&>(options));
 }
 
-std::unique_ptr<Initializer> MakeInitializer(
-    const InitializerOptions& options) {
+absl::StatusOr<std::vector<InitializationReport>> Start::Apply(
+    torch::nn::Module& model, const InitializerInputs& inputs) const {
+  std::vector<InitializationReport> reports;
+  for (const Step& step : steps_) {
+    HS_ASSIGN_OR_RETURN(reports.emplace_back(),
+                        step.initializer->Apply(model, inputs));
+    reports.back().kind = step.kind;
+  }
+  return reports;
+}
+
+Start MakeStart(const InitializerOptions& options) {
   Steps steps;
-  if (!SetsAll(options)) steps.push_back(std::make_unique<FrameworkDefault>());
+  if (!SetsAll(options)) AddStep(FrameworkDefaultOptions(), steps);
   Add(options, steps);
-  return std::make_unique<Chain>(std::move(steps));
+  return Start(std::move(steps));
 }
 
 }  // namespace headstart::initializers

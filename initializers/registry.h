@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -45,8 +46,26 @@ struct InitializerOptions : InitializerKind {
 // The most examples that it takes from its data at once; 0: it takes none.
 int64_t LargestBatch(const InitializerOptions& options);
 
+// The steps of a start, one after the other.
+class Start final {
+ public:
+  struct Step {
+    const char* kind;  // As in the proto.
+    std::unique_ptr<Initializer> initializer;
+  };
+
+  explicit Start(std::vector<Step> steps) : steps_(std::move(steps)) {}
+
+  // As Initializer::Apply, for each of them; a report a step.
+  absl::StatusOr<std::vector<InitializationReport>> Apply(
+      torch::nn::Module& model, const InitializerInputs& inputs) const;
+
+ private:
+  const std::vector<Step> steps_;
+};
+
 // The whole of it: what sets only some tensors is preceded by the framework
 // default.
-std::unique_ptr<Initializer> MakeInitializer(const InitializerOptions& options);
+Start MakeStart(const InitializerOptions& options);
 
 }  // namespace headstart::initializers

@@ -71,6 +71,12 @@ std::vector<std::string> Table::Lines() const {
   return lines;
 }
 
+void AppendTable(std::vector<std::string>& lines, const Table& table) {
+  if (table.empty()) return;
+  lines.emplace_back();
+  for (std::string& line : table.Lines()) lines.push_back(std::move(line));
+}
+
 std::vector<std::string> FieldLines(
     const std::vector<std::pair<std::string, std::string>>& fields) {
   int64_t width = 0;

@@ -42,6 +42,9 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// A table below lines, an empty line between; nothing when it has no rows.
+void AppendTable(std::vector<std::string>& lines, const Table& table);
+
 // "name:   value" lines, values aligned.
 std::vector<std::string> FieldLines(
     const std::vector<std::pair<std::string, std::string>>& fields);

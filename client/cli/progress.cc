@@ -122,8 +122,15 @@ std::vector<std::string> RunsParts(const v1::Training& training) {
     } else if (run.state() == v1::TrainingRun::WAITING) {
       ++waiting;
     } else if (run.state() == v1::TrainingRun::TRAINING) {
-      others.push_back(absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
-                                    training.resolved_training().epochs()));
+      const std::string& activity =
+          run.attempts().empty()
+              ? std::string()
+              : run.attempts().rbegin()->progress().activity();
+      others.push_back(
+          activity.empty()
+              ? absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
+                             training.resolved_training().epochs())
+              : absl::StrCat(seed, " at its first values, ", activity));
     } else {
       others.push_back(absl::StrCat(
           seed, " ",

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -61,6 +62,11 @@ std::string Instant(const google::protobuf::Timestamp& time) {
 
 std::string Count(int64_t count, const std::string& singular) {
   return absl::StrCat(count, " ", singular, count == 1 ? "" : "s");
+}
+
+std::string DigestText(const std::string& bytes) {
+  return bytes.empty() ? "-"
+                       : absl::StrCat("sha256:", absl::BytesToHexString(bytes));
 }
 
 }  // namespace headstart::client

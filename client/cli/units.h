@@ -30,4 +30,7 @@ std::string Instant(const google::protobuf::Timestamp& time);
 // Such as "1 trial", "27 trials".
 std::string Count(int64_t count, const std::string& singular);
 
+// "sha256:" and 64 hexadecimal digits; "-" for no bytes.
+std::string DigestText(const std::string& bytes);
+
 }  // namespace headstart::client

@@ -26,24 +26,12 @@ void Append(std::vector<std::string>& lines, std::vector<std::string> more) {
   lines.insert(lines.end(), more.begin(), more.end());
 }
 
-// A table below lines, an empty line between; nothing when it has no rows.
-void AppendTable(std::vector<std::string>& lines, const Table& table) {
-  if (table.empty()) return;
-  lines.emplace_back();
-  Append(lines, table.Lines());
-}
-
 std::string OrDash(const std::string& text) {
   return text.empty() ? "-" : text;
 }
 
 std::optional<double> If(bool is_there, double value) {
   return is_there ? std::optional<double>(value) : std::nullopt;
-}
-
-std::string Digest(const std::string& bytes) {
-  return bytes.empty() ? "-"
-                       : absl::StrCat("sha256:", absl::BytesToHexString(bytes));
 }
 
 std::string MethodText(const v1::Search& search) {
@@ -69,6 +57,12 @@ void AddFailure(Fields& fields, const v1::Failure& failure) {
                               failure.message()));
 }
 
+std::string TimeText(const v1::PhaseSeconds& seconds) {
+  return HumanDuration(absl::Seconds(seconds.train() + seconds.evaluate() +
+                                     seconds.snapshot() + seconds.stall() +
+                                     seconds.initialize()));
+}
+
 Table EpochTable(
     const google::protobuf::RepeatedPtrField<v1::EpochRecord>& epochs) {
   Table table({{"EPOCH", kRight},
@@ -83,8 +77,6 @@ Table EpochTable(
                {"MEMORY", kRight}});
   for (const v1::EpochRecord& epoch : epochs) {
     const v1::Measurement& m = epoch.measurement();
-    const v1::PhaseSeconds& s = epoch.seconds();
-    const double seconds = s.train() + s.evaluate() + s.snapshot() + s.stall();
     table.Add(
         {absl::StrCat(epoch.epoch()),
          Number(If(m.has_training_loss(), m.training_loss())),
@@ -93,7 +85,7 @@ Table EpochTable(
          Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
          Number(If(m.has_test_loss(), m.test_loss())),
          Percent(If(m.has_test_accuracy(), m.test_accuracy())),
-         epoch.epoch() == 0 ? "-" : HumanDuration(absl::Seconds(seconds)),
+         TimeText(epoch.seconds()),
          epoch.epoch() == 0
              ? "-"
              : absl::StrFormat("%.0f", epoch.examples_per_second()),
@@ -132,6 +124,9 @@ std::string EpochText(const Run& run) {
   std::string text = absl::StrCat(run.epoch());
   if (!run.attempts().empty() && run.attempts().rbegin()->has_progress()) {
     const v1::Attempt::Progress& now = run.attempts().rbegin()->progress();
+    if (!now.activity().empty()) {
+      return absl::StrCat(text, " (", now.activity(), ")");
+    }
     absl::StrAppend(&text, absl::StrFormat(" (epoch %d at %.0f %%)",
                                            now.epoch(), 100 * now.share()));
   }
@@ -449,7 +444,7 @@ std::vector<std::string> CheckpointLines(const v1::Checkpoint& checkpoint) {
   std::vector<std::string> lines = FieldLines(
       {{"name", checkpoint.name()},
        {"model", OrDash(manifest.model())},
-       {"digest", Digest(checkpoint.manifest_digest())},
+       {"digest", DigestText(checkpoint.manifest_digest())},
        {"kept as", ReferencesText(checkpoint)},
        {"weights", absl::StrCat(HumanBytes(checkpoint.tensor_bytes()), " in ",
                                 Count(checkpoint.tensor_count(), "tensor"))},
@@ -466,7 +461,12 @@ std::vector<std::string> CheckpointLines(const v1::Checkpoint& checkpoint) {
        {"input transform", OrDash(manifest.input_transform())},
        {"trained with", OrDash(manifest.environment().library())},
        {"trained on", OrDash(manifest.environment().device())},
-       {"committed", Instant(checkpoint.commit_time())}});
+       {"committed", Instant(checkpoint.commit_time())},
+       {"took", TimeText(checkpoint.seconds())},
+       {"memory", checkpoint.peak_memory_bytes() > 0
+                      ? HumanBytes(checkpoint.peak_memory_bytes())
+                      : "-"}});
+  Append(lines, InitializationLines(manifest.initialization()));
   Table tensors({{"TENSOR"}, {"TYPE"}, {"SHAPE"}, {"ROLE"}});
   for (const v1::Tensor& tensor : manifest.tensors()) {
     tensors.Add({tensor.name(), tensor.dtype(),

@@ -65,6 +65,9 @@ std::vector<std::string> ExplanationLines(
 
 Table CheckpointTable(absl::Span<const v1::Checkpoint> checkpoints);
 std::vector<std::string> CheckpointLines(const v1::Checkpoint& checkpoint);
+// Tables below the lines of a checkpoint; none for an empty record.
+std::vector<std::string> InitializationLines(
+    const v1::Initialization& initialization);
 std::vector<std::string> UsageLines(const v1::GetUsageResponse& usage);
 
 Table TrainingTable(absl::Span<const v1::Training> trainings);

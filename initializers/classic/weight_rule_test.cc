@@ -28,7 +28,7 @@ using ::testing::ElementsAre;
 
 InitializerCase CaseOf(const std::string& name,
                        const InitializerOptions& options) {
-  return {name, [options] { return MakeInitializer(options); }};
+  return {name, [options] { return MakeStart(options); }};
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -126,8 +126,8 @@ class ChainTest : public ::testing::Test {
   absl::StatusOr<InitializationReport> Apply(
       const InitializerOptions& options) {
     at::Generator generator = at::detail::createCPUGenerator(1);
-    return MakeInitializer(options)->Apply(
-        *model_, {.generator = generator, .weights = none_});
+    return Merged(MakeStart(options).Apply(
+        *model_, {.generator = generator, .weights = none_}));
   }
   static double Spread(const at::Tensor& tensor) {
     return (tensor.max() - tensor.min()).item<double>();

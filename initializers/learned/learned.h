@@ -19,10 +19,16 @@ struct WholeLsuvOptions {
   LsuvOptions corrections;
 };
 
+// The proto's names.
+const char* KindOf(const WholeLsuvOptions& options);
+const char* KindOf(const MetainitOptions& options);
+const char* KindOf(const GradinitOptions& options);
+const char* KindOf(const NioOptions& options);
+
 using LearnedOptions = std::variant<WholeLsuvOptions, MetainitOptions,
                                     GradinitOptions, NioOptions>;
 
-// Changes the values that a model has; says in the log what it found.
+// Changes the values that a model has; reports what it measured meanwhile.
 class Learned final : public Initializer {
  public:
   explicit Learned(LearnedOptions options) : options_(std::move(options)) {}

@@ -5,10 +5,13 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -230,6 +233,132 @@ TEST(GradientQuotientTest, GivesTheWorkedNumbers) {
   EXPECT_NEAR(quotient({1, -1}, {2, 1, 1, 3}), 1.25000125, 1e-8);
   const at::Tensor w = at::tensor({5.}, at::kDouble).requires_grad_();
   EXPECT_NEAR(GradientQuotient(w.sum(), {w}).item<double>(), 9.9999e-6, 1e-10);
+}
+
+// algorithms.md C.9 (1): the paper's objective, its derivatives by the factors
+// and one plain step, on two scalar tensors.
+TEST(NioTest, ThePapersStepIsTheWorkedOne) {
+  const at::Tensor first = at::tensor({3.}, at::kDouble);
+  const at::Tensor second = at::tensor({4.}, at::kDouble);
+  const at::Tensor centres =
+      at::tensor({2., 2., 1., 3.}, at::kDouble).view({2, 2});
+  const auto terms = [&] {
+    return TermsOf(at::cat({first, second}) - centres);
+  };
+  NioOptions paper = {.diagonal = true,
+                      .norms = NioNorms::kMean,
+                      .optimizer = {.learning_rate = 0.1, .plain = true}};
+  const auto slopes = [&](NioObjective objective, bool diagonal) {
+    NioOptions options = paper;
+    options.objective = objective;
+    options.diagonal = diagonal;
+    first.requires_grad_();
+    second.requires_grad_();
+    std::vector<at::Tensor> gradients = GradientsOf(
+        NioObjectiveOf(terms(), options), {first, second}, GraphUse::kFree);
+    first.requires_grad_(false);
+    second.requires_grad_(false);
+    return gradients;
+  };
+  const auto by_factor = [&](const std::vector<at::Tensor>& gradients) {
+    return std::vector<double>{-3 * gradients[0].item<double>(),
+                               -4 * gradients[1].item<double>()};
+  };
+  EXPECT_THAT(by_factor(slopes(NioObjective::kCosine, true)),
+              Pointwise(DoubleNear(1e-7), {0.18, 0.24}));
+  EXPECT_THAT(by_factor(slopes(NioObjective::kCosine, false)),
+              Pointwise(DoubleNear(1e-7), {0.36, 0.48}));
+  const auto both = slopes(NioObjective::kCosineAndNorms, true);
+  EXPECT_THAT(by_factor(both), Pointwise(DoubleNear(1e-6),
+                                         {2.0124612 + 0.18, 2.6832816 + 0.24}));
+
+  RescaleAdam step({{"a.weight", first}, {"b.weight", second}},
+                   paper.optimizer);
+  step.Step(both, RescaleAdam::Kind::kObjective);
+
+  EXPECT_THAT(step.scales(),
+              Pointwise(DoubleNear(1e-7), {1.2192461, 1.2923282}));
+  EXPECT_NEAR(terms().norms.mean().item<double>(), 3.5036745, 1e-6);
+  EXPECT_NEAR(0.5 + 0.5 * terms().cosine.item<double>(), 0.9596859, 1e-6);
+}
+
+// algorithms.md C.9 (2): of a linear classifier of zeros.
+TEST(NioTest, LabelsDecideTheCosineOfAZeroClassifier) {
+  const auto layer = worker::Linear(4, 10, /*bias=*/false);
+  layer->to(at::kDouble);
+  {
+    const at::NoGradGuard no_grad;
+    layer->weight.zero_();
+  }
+  const at::Tensor inputs = (at::arange(8, at::kDouble) + 1).sin().view({2, 4});
+  const double of_inputs = TermsOf(inputs).cosine.item<double>();
+  for (const int64_t other : {3, 7}) {
+    std::vector<at::Tensor> rows;
+    for (int64_t i = 0; i < 2; ++i) {
+      const at::Tensor loss = at::cross_entropy_loss(
+          layer->forward(inputs.narrow(0, i, 1)),
+          at::tensor({i == 0 ? int64_t{3} : other}, at::kLong));
+      rows.push_back(
+          Flatten(GradientsOf(loss, {layer->weight}, GraphUse::kFree)));
+    }
+    EXPECT_NEAR(TermsOf(at::stack(rows)).cosine.item<double>(),
+                other == 3 ? of_inputs : -of_inputs / 9, 1e-12);
+  }
+}
+
+// algorithms.md C.9 (5): as many parts as examples make the sample-wise
+// algorithm, for a network whose examples do not see each other.
+TEST(NioTest, OneExampleAPartIsTheSampleWiseAlgorithm) {
+  const auto network = std::make_shared<Network>();
+  OneBatch signal(*network);
+  const NioOptions options = {.batch_size = kExamples,
+                              .sub_batches = kExamples,
+                              .batch_norm = BatchNormMode::kBuffers};
+
+  const auto seen = MeasureGradients(*network, signal, options);
+
+  ASSERT_OK(seen);
+  const ProbeMode mode(*network, BatchNormMode::kBuffers);
+  const std::vector<at::Tensor> parameters =
+      GradientParameters(*network, options.gradient_layers);
+  const LabelledBatch batch = signal.NextBatch(kExamples);
+  std::vector<at::Tensor> rows;
+  for (int64_t i = 0; i < kExamples; ++i) {
+    const at::Tensor loss =
+        at::cross_entropy_loss(signal.Forward(batch.inputs.narrow(0, i, 1)),
+                               batch.labels.narrow(0, i, 1));
+    rows.push_back(Flatten(GradientsOf(loss, parameters, GraphUse::kFree)));
+  }
+  const GradientTerms terms = TermsOf(at::stack(rows));
+  EXPECT_NEAR(seen->cosine, terms.cosine.item<double>(), 1e-12);
+  EXPECT_NEAR(seen->variance, terms.variance.item<double>(), 1e-12);
+  for (int64_t i = 0; i < kExamples; ++i) {
+    EXPECT_NEAR(seen->norms[i], terms.norms[i].item<double>(), 1e-12);
+  }
+}
+
+TEST(NioTest, TheLargestNormCanBeCapped) {
+  const auto network = std::make_shared<Network>();
+  OneBatch signal(*network);
+  NioOptions options = SmallNio();
+  const auto seen = MeasureGradients(*network, signal, options);
+  ASSERT_OK(seen);
+  double sum = 0;
+  double most = 0;
+  for (const double norm : seen->norms) {
+    sum += norm;
+    most = std::max(most, norm);
+  }
+  // Between the mean and the largest.
+  options.max_gradient_norm = (sum / 3 + most) / 2;
+  for (const NioCap cap : {NioCap::kMeanNorm, NioCap::kLargestNorm}) {
+    options.cap = cap;
+    bool constraint = false;
+    ASSERT_OK(ApplyNio(*network, signal, options, [&](const auto& iteration) {
+      constraint = iteration.constraint;
+    }));
+    EXPECT_EQ(constraint, cap == NioCap::kLargestNorm);
+  }
 }
 
 // algorithms.md C.9 (3): d J / d scale by finite differences.

@@ -41,26 +41,6 @@ at::Tensor GradientRows(absl::Span<const at::Tensor> losses,
   return at::stack(rows);
 }
 
-at::Tensor ObjectiveOf(const GradientTerms& terms, const NioOptions& options) {
-  const at::Tensor norms = terms.norms.sum() * options.norm_weight;
-  const at::Tensor squares = terms.norms.square().sum() * options.norm_weight;
-  switch (options.objective) {
-    case NioObjective::kCosine:
-      return -terms.cosine;
-    case NioObjective::kCosineAndNorms:
-      return -terms.cosine - norms;
-    case NioObjective::kCosineAndSquaredNorms:
-      return -terms.cosine - squares;
-    case NioObjective::kVariance:
-      return terms.variance;
-    case NioObjective::kVarianceAndNorms:
-      return terms.variance - norms;
-    case NioObjective::kVarianceAndSquaredNorms:
-      return terms.variance - squares;
-  }
-  return {};
-}
-
 std::vector<double> Values(const at::Tensor& tensor) {
   const at::Tensor values = tensor.detach().to(at::kDouble).contiguous();
   const double* begin = values.const_data_ptr<double>();
@@ -104,6 +84,33 @@ absl::Status CheckParameters(absl::Span<const NamedTensor> scaled,
 
 }  // namespace
 
+at::Tensor NioObjectiveOf(const GradientTerms& terms,
+                          const NioOptions& options) {
+  const double count = static_cast<double>(terms.norms.size(0));
+  const double weight =
+      options.norm_weight / (options.norms == NioNorms::kMean ? count : 1);
+  const at::Tensor norms = terms.norms.sum() * weight;
+  const at::Tensor squares = terms.norms.square().sum() * weight;
+  const at::Tensor cosine = options.diagonal
+                                ? 1 / count + (1 - 1 / count) * terms.cosine
+                                : terms.cosine;
+  switch (options.objective) {
+    case NioObjective::kCosine:
+      return -cosine;
+    case NioObjective::kCosineAndNorms:
+      return -cosine - norms;
+    case NioObjective::kCosineAndSquaredNorms:
+      return -cosine - squares;
+    case NioObjective::kVariance:
+      return terms.variance;
+    case NioObjective::kVarianceAndNorms:
+      return terms.variance - norms;
+    case NioObjective::kVarianceAndSquaredNorms:
+      return terms.variance - squares;
+  }
+  return {};
+}
+
 absl::Status ApplyNio(torch::nn::Module& model, TrainingSignal& signal,
                       const NioOptions& options, const NioObserver& observer) {
   HS_ASSIGN_OR_RETURN(const std::vector<Interval> intervals,
@@ -124,10 +131,11 @@ absl::Status ApplyNio(torch::nn::Module& model, TrainingSignal& signal,
     const at::Tensor rows = GradientRows(losses, parameters).requires_grad_();
     const GradientTerms terms = TermsOf(rows);
     const at::Tensor mean_norm = terms.norms.mean();
-    const bool constraint =
-        mean_norm.item<double>() > options.max_gradient_norm;
+    const at::Tensor capped =
+        options.cap == NioCap::kMeanNorm ? mean_norm : terms.norms.max();
+    const bool constraint = capped.item<double>() > options.max_gradient_norm;
     const at::Tensor objective =
-        constraint ? mean_norm : ObjectiveOf(terms, options);
+        constraint ? mean_norm : NioObjectiveOf(terms, options);
     if (!std::isfinite(objective.item<double>())) {
       return absl::OutOfRangeError(
           absl::StrCat("nio: the objective is ", objective.item<double>(),

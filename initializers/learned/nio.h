@@ -27,12 +27,18 @@ namespace headstart::initializers {
 // a term of the norms for those with one: the names of the published code.
 enum class NioObjective {
   kCosine,                   // gc
-  kCosineAndNorms,           // gc_gn_sqrt: the sum of norms.
-  kCosineAndSquaredNorms,    // gc_gn: the sum of their squares.
+  kCosineAndNorms,           // gc_gn_sqrt: the norms' sum or mean.
+  kCosineAndSquaredNorms,    // gc_gn: that of their squares.
   kVariance,                 // gv: becomes smaller.
   kVarianceAndNorms,         // gv_gn_sqrt
   kVarianceAndSquaredNorms,  // gv_gn
 };
+
+// How the sub-batches' norms become one.
+enum class NioNorms { kSum, kMean };
+
+// Which norm is capped. It is the mean norm that comes down.
+enum class NioCap { kMeanNorm, kLargestNorm };
 
 struct NioOptions {
   int64_t iterations = 100;
@@ -41,14 +47,22 @@ struct NioOptions {
   double overlap = 0;
   SubBatchSplit split = SubBatchSplit::kBalanced;
   NioObjective objective = NioObjective::kCosineAndNorms;
+  // Whether the mean cosine counts each gradient's with itself, as printed: it
+  // is 1/D + (1 - 1/D) times the mean without.
+  bool diagonal = false;
+  NioNorms norms = NioNorms::kSum;
   double norm_weight = 1;
-  // Cap on the mean norm of the sub-batches' gradients.
+  NioCap cap = NioCap::kMeanNorm;
   double max_gradient_norm = std::numeric_limits<double>::infinity();
   RescaleAdamOptions optimizer = {.learning_rate = 0.003};
   ScaledNames scaled_names = ScaledNames::kEnding;
   GradientLayers gradient_layers = GradientLayers::kConvLinearLayerNorm;
   BatchNormMode batch_norm = BatchNormMode::kBatch;
 };
+
+// What an iteration that is not capped makes smaller, a scalar.
+at::Tensor NioObjectiveOf(const GradientTerms& terms,
+                          const NioOptions& options);
 
 // One iteration, before and after its step.
 struct NioIteration {

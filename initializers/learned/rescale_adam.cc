@@ -47,25 +47,30 @@ void RescaleAdam::Step(absl::Span<const at::Tensor> gradients, Kind kind) {
     state.projection =
         at::dot(gradients[k].reshape(-1), tensor.reshape(-1)).item<double>() *
         state.start_norm / state.norm;
-    double slope = state.projection;
-    if (options_.gradient_clip > 0) {
-      slope =
-          std::clamp(slope, -options_.gradient_clip, options_.gradient_clip);
-    }
-    ++state.steps[q];
-    state.first[q] = kBeta1 * state.first[q] + (1 - kBeta1) * slope;
-    state.second = kBeta2 * state.second + (1 - kBeta2) * slope * slope;
-    const double root =
-        std::sqrt(state.second /
-                  (1 - std::pow(kBeta2, state.steps[0] + state.steps[1]))) +
-        kEpsilon;
-    const double rate =
-        options_.learning_rate / (1 - std::pow(kBeta1, state.steps[q]));
-    state.scale =
-        std::max(state.scale - rate * state.first[q] / root, state.min_scale);
+    const double step = options_.plain
+                            ? options_.learning_rate * state.projection
+                            : AdamStep(state, q);
+    state.scale = std::max(state.scale - step, state.min_scale);
     tensor.mul_(state.scale * state.start_norm / state.norm);
     state.norm = tensor.norm().item<double>();
   }
+}
+
+double RescaleAdam::AdamStep(State& state, int q) const {
+  double slope = state.projection;
+  if (options_.gradient_clip > 0) {
+    slope = std::clamp(slope, -options_.gradient_clip, options_.gradient_clip);
+  }
+  ++state.steps[q];
+  state.first[q] = kBeta1 * state.first[q] + (1 - kBeta1) * slope;
+  state.second = kBeta2 * state.second + (1 - kBeta2) * slope * slope;
+  const double root =
+      std::sqrt(state.second /
+                (1 - std::pow(kBeta2, state.steps[0] + state.steps[1]))) +
+      kEpsilon;
+  const double rate =
+      options_.learning_rate / (1 - std::pow(kBeta1, state.steps[q]));
+  return rate * state.first[q] / root;
 }
 
 std::vector<double> RescaleAdam::scales() const {

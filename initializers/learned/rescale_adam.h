@@ -14,6 +14,9 @@ namespace headstart::initializers {
 
 struct RescaleAdamOptions {
   double learning_rate;
+  // A plain step, learning_rate times the derivative, instead of Adam's (Yang
+  // et al. 2022, algorithm 3). Nothing is clipped then.
+  bool plain = false;
   double gradient_clip = 1;  // Of each tensor's derivative; 0: none.
   double min_weight_scale = 0.01;
   double min_bias_scale = 0;
@@ -57,6 +60,9 @@ class RescaleAdam final {
     double projection = 0;
     double min_scale;
   };
+
+  // By how much the factor comes down; `q` is the kind of step.
+  double AdamStep(State& state, int q) const;
 
   const std::vector<NamedTensor> tensors_;
   const RescaleAdamOptions options_;

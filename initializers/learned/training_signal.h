@@ -2,16 +2,27 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <ATen/core/Tensor.h>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace headstart::initializers {
 
 struct LabelledBatch {
   at::Tensor inputs;  // [n, ...], of the model's type.
   at::Tensor labels;  // Int64 [n].
+};
+
+// How far learning is: the names are those of the report's series.
+struct LearningProgress {
+  absl::string_view kind;  // Who learns: nio.
+  int64_t iteration;       // 1, 2, ...
+  int64_t iterations;      // 0: it cannot be told before.
+  absl::Span<const std::pair<absl::string_view, double>> values;
 };
 
 // The model's forward pass and its training data. One thread.
@@ -28,6 +39,11 @@ class TrainingSignal {
 
   // Asked before each iteration. Cancelled: nobody wants the result any more.
   virtual absl::Status GoOn() { return absl::OkStatus(); }
+
+  // Told after each iteration.
+  virtual void Note(const LearningProgress& progress) {
+    static_cast<void>(progress);
+  }
 };
 
 }  // namespace headstart::initializers

@@ -96,7 +96,7 @@ void Run::Apply(const internal::v1::EpochRecorded& event,
   record.set_examples_per_second(report.examples_per_second());
   record.set_peak_memory_bytes(report.peak_memory_bytes());
   *record.mutable_record_time() = time;
-  if (StopsAfter(report.measurement())) {
+  if (StopsAfter(report.epoch(), report.measurement())) {
     until_epoch = report.epoch();
     attempts.back().set_until_epoch(until_epoch);
   }

@@ -58,13 +58,15 @@ struct Run {
   int64_t from_epoch() const { return epochs.empty() ? 0 : recorded_epoch(); }
   bool reached_rung() const { return recorded_epoch() == until_epoch; }
   // Whether an epoch with this measurement is the run's last by its early_stop.
-  bool StopsAfter(const v1::Measurement& measurement) const {
-    return stop_accuracy.has_value() && measurement.has_validation_accuracy() &&
+  bool StopsAfter(int64_t epoch, const v1::Measurement& measurement) const {
+    return epoch > 0 && stop_accuracy.has_value() &&
+           measurement.has_validation_accuracy() &&
            measurement.validation_accuracy() >= *stop_accuracy;
   }
   // Whether it has reached that.
   bool stopped() const {
-    return !epochs.empty() && StopsAfter(epochs.back().measurement());
+    return !epochs.empty() &&
+           StopsAfter(recorded_epoch(), epochs.back().measurement());
   }
   // Sets training and stop_accuracy.
   void SetTraining(const v1::TrainingSpec& spec);

@@ -231,7 +231,7 @@ void TakeStatus(const State& state, const Run& run,
     *epoch.mutable_report() = report;
     newly_recorded = newly_recorded || report.epoch() > recorded;
     recorded = report.epoch();
-    stopped = stopped || run.StopsAfter(report.measurement());
+    stopped = stopped || run.StopsAfter(report.epoch(), report.measurement());
   }
 
   if (recorded == attempt.until_epoch() || stopped) {

@@ -55,7 +55,8 @@ TEST(SpecDefaultsTest, FillsWhatTheProtoPromises) {
     augmentation { crop_padding: 0 flip_probability: 0 cutout_size: 0
                    mixup_alpha: 0 }
     clip_gradient_norm: 0 precision: FP32 accumulation_steps: 1
-    deterministic: true)",
+    deterministic: true
+    evaluate_start: false)",
                                                          &expected));
   expected.mutable_initializer()->mutable_kaiming_normal()->set_gain(
       std::sqrt(2.0));

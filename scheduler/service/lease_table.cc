@@ -43,13 +43,18 @@ void LeaseTable::Hear(const v1::SynchronizeRequest& request, absl::Duration now,
     if (found->second.token != status.token()) continue;
     if (found->second.worker != request.worker()) continue;
     found->second.deadline = deadline;
-    if (status.current_epoch() <= 0) continue;
     v1::Attempt::Progress progress;
     progress.set_epoch(status.current_epoch());
     progress.set_share(status.epoch_progress());
+    progress.set_activity(status.activity());
     const auto& before = found->second.progress;
+    if (!before.has_value() && progress.epoch() <= 0 &&
+        progress.activity().empty()) {
+      continue;
+    }
     if (!before.has_value() || before->epoch() != progress.epoch() ||
-        before->share() != progress.share()) {
+        before->share() != progress.share() ||
+        before->activity() != progress.activity()) {
       found->second.progress = progress;
       ++progress_count_;
     }

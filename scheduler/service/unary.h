@@ -33,7 +33,10 @@ void AddProgress(const EngineView& view, RunMessage& run) {
   v1::Attempt& last = *run.mutable_attempts()->rbegin();
   const auto* const progress =
       view.leases.FindProgress(run.name(), last.number());
-  if (progress == nullptr || progress->epoch() <= run.epoch()) return;
+  if (progress == nullptr ||
+      (progress->epoch() <= run.epoch() && progress->activity().empty())) {
+    return;
+  }
   *last.mutable_progress() = *progress;
 }
 

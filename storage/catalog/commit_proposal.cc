@@ -40,6 +40,8 @@ absl::StatusOr<CommitProposal> CommitProposal::Check(
   proposal.cluster_id = request.cluster_id();
   proposal.attempt = request.attempt();
   proposal.token = request.token();
+  proposal.seconds = request.seconds();
+  proposal.peak_memory_bytes = request.peak_memory_bytes();
   proposal.weights = Propose(request.manifest());
   if (!request.has_resume_manifest()) return proposal;
 

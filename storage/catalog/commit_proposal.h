@@ -24,6 +24,8 @@ struct CommitProposal {
   std::string cluster_id;  // Empty for an import, and the numbers 0.
   int64_t attempt = 0;
   int64_t token = 0;
+  v1::PhaseSeconds seconds;
+  int64_t peak_memory_bytes = 0;
   ProposedManifest weights;
   std::optional<ProposedManifest> resume;
 

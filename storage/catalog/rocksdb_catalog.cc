@@ -381,6 +381,8 @@ v1::Checkpoint RocksdbCatalog::Describe(const ManifestName& name,
   }
   *checkpoint.mutable_commit_time() = record.commit_time();
   checkpoint.set_attempt(record.attempt());
+  *checkpoint.mutable_seconds() = record.seconds();
+  checkpoint.set_peak_memory_bytes(record.peak_memory_bytes());
   return checkpoint;
 }
 

@@ -171,6 +171,8 @@ RocksdbCatalog::Record RocksdbCatalog::PutManifests(
   record.set_manifest_digest(std::string(proposal.weights.digest.bytes()));
   record.set_attempt(proposal.attempt);
   record.set_token(proposal.token);
+  *record.mutable_seconds() = proposal.seconds;
+  record.set_peak_memory_bytes(proposal.peak_memory_bytes);
   const timespec time = absl::ToTimespec(clock_.Now());
   record.mutable_commit_time()->set_seconds(time.tv_sec);
   record.mutable_commit_time()->set_nanos(static_cast<int>(time.tv_nsec));

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@
 #include <torch/nn/modules/linear.h>
 
 #include "initializers/initializer.h"
+#include "initializers/registry.h"
 #include "initializers/state_dict.h"
 #include "initializers/stored_tensor.h"
 #include "tests/support/status_matchers.h"
@@ -83,9 +85,26 @@ class MemoryWeights final : public WeightSource {
 // The checkpoint that the contract's weight source has; it fits ContractModel.
 inline constexpr char kContractCheckpoint[] = "studies/1/trials/1/epochs/1";
 
+// All steps' loaded tensors and drawn names, none twice.
+inline absl::StatusOr<InitializationReport> Merged(
+    const absl::StatusOr<std::vector<InitializationReport>>& steps) {
+  if (!steps.ok()) return steps.status();
+  InitializationReport all;
+  for (const InitializationReport& step : *steps) {
+    all.loaded_tensors += step.loaded_tensors;
+    for (const std::string& name : step.drawn_names) {
+      if (std::find(all.drawn_names.begin(), all.drawn_names.end(), name) ==
+          all.drawn_names.end()) {
+        all.drawn_names.push_back(name);
+      }
+    }
+  }
+  return all;
+}
+
 struct InitializerCase {
   std::string name;
-  std::function<std::unique_ptr<Initializer>()> make;
+  std::function<Start()> make;
 };
 
 inline void PrintTo(const InitializerCase& value, std::ostream* out) {
@@ -114,8 +133,8 @@ class InitializerContract : public ::testing::TestWithParam<InitializerCase> {
   absl::StatusOr<InitializationReport> Apply(torch::nn::Module& model,
                                              int64_t seed = 1) {
     at::Generator generator = at::detail::createCPUGenerator(seed);
-    return GetParam().make()->Apply(
-        model, {.generator = generator, .weights = weights_});
+    return Merged(GetParam().make().Apply(
+        model, {.generator = generator, .weights = weights_}));
   }
 
   static bool Equal(ContractModel& a, ContractModel& b) {

@@ -31,6 +31,7 @@ void AttemptBoard::SetRunning(const AttemptKey& key,
       [&](Entry& entry) {
         entry.status.set_state(v1::Attempt::RUNNING);
         *entry.status.mutable_effective() = effective;
+        entry.status.clear_activity();
       },
       /*is_news=*/true);
 }
@@ -43,6 +44,13 @@ void AttemptBoard::SetProgress(const AttemptKey& key, int64_t epoch,
         entry.status.set_current_epoch(epoch);
         entry.status.set_epoch_progress(progress);
       },
+      /*is_news=*/false);
+}
+
+void AttemptBoard::SetActivity(const AttemptKey& key,
+                               const std::string& activity) {
+  Change(
+      key, [&](Entry& entry) { entry.status.set_activity(activity); },
       /*is_news=*/false);
 }
 

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/check.h"
 
 namespace headstart::worker {
@@ -12,6 +14,8 @@ namespace {
 // The scheduler's bounds.
 constexpr size_t kFileBytesMax = 255;
 constexpr size_t kMessageBytesMax = 2'000;
+// Of what is shown in one line.
+constexpr size_t kActivityBytesMax = 200;
 
 // The text, or as many of its characters as fit. UTF-8, as all that trainers
 // say.
@@ -71,6 +75,7 @@ v1::PhaseSeconds ToProto(const PhaseSeconds& seconds) {
   proto.set_evaluate(seconds.evaluate);
   proto.set_snapshot(seconds.snapshot);
   proto.set_stall(seconds.stall);
+  proto.set_initialize(seconds.initialize);
   return proto;
 }
 
@@ -83,6 +88,41 @@ v1::EffectiveValues ToProto(const Effective& effective) {
   proto.set_validation_examples(effective.validation_examples);
   proto.set_thread_count(effective.thread_count);
   return proto;
+}
+
+v1::Initialization::Step ToProto(const InitializationStep& step) {
+  v1::Initialization::Step proto;
+  proto.set_kind(step.kind);
+  proto.set_loaded_tensors(step.loaded_tensors);
+  proto.mutable_drawn_names()->Add(step.drawn_names.begin(),
+                                   step.drawn_names.end());
+  for (const ScaledTensor& each : step.scaled) {
+    v1::Initialization::ScaledTensor& scaled = *proto.add_scaled();
+    scaled.set_name(each.name);
+    scaled.set_factor(each.factor);
+  }
+  for (const Series& each : step.series) {
+    v1::Initialization::Series& series = *proto.add_series();
+    series.set_name(each.name);
+    series.set_stride(each.stride);
+    series.mutable_values()->Add(each.values.begin(), each.values.end());
+  }
+  return proto;
+}
+
+std::string ActivityText(const Initializing& initializing) {
+  std::string text =
+      absl::StrCat(initializing.kind, " ", initializing.iteration);
+  if (initializing.iterations > 0) {
+    absl::StrAppend(&text, " of ", initializing.iterations);
+  }
+  const char* separator = ": ";
+  for (const NamedValue& each : initializing.values) {
+    absl::StrAppend(&text, separator, each.name, " ",
+                    absl::StrFormat("%.4g", each.value));
+    separator = ", ";
+  }
+  return Start(text, kActivityBytesMax);
 }
 
 v1::PluginDescription ToProto(const PluginDescription& plugin) {

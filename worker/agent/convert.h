@@ -16,6 +16,9 @@ Assign ToAssign(const v1::Assignment& assignment, std::vector<Source> sources);
 v1::Measurement ToProto(const Measurement& measurement);
 v1::PhaseSeconds ToProto(const PhaseSeconds& seconds);
 v1::EffectiveValues ToProto(const Effective& effective);
+v1::Initialization::Step ToProto(const InitializationStep& step);
+// Such as "nio 40 of 100: objective -3.2, gradient_norm 5.1".
+std::string ActivityText(const Initializing& initializing);
 v1::PluginDescription ToProto(const PluginDescription& plugin);
 v1::RefusedPlugin ToProto(const RefusedPlugin& refused);
 // Without the log's tail.

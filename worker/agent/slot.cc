@@ -261,6 +261,13 @@ absl::StatusOr<Slot::FetchedSources> Slot::FetchAll(
 void Slot::OnFetched(absl::StatusOr<FetchedSources> fetched) {
   --current_->job_count;
   if (fetched.ok()) {
+    for (const FetchedSource& each : *fetched) {
+      if (each.source.role == SourceRole::kResume) continue;
+      v1::Initialization::Source& source =
+          *current_->initialization.add_sources();
+      source.set_checkpoint(each.source.checkpoint);
+      source.set_manifest_digest(std::string(each.manifest_digest.bytes()));
+    }
     current_->fetched = *std::move(fetched);
     current_->sources_ready = true;
   } else if (!absl::IsCancelled(fetched.status())) {
@@ -369,6 +376,11 @@ void Slot::StoreSnapshot(int64_t slab, v1::EpochReport report) {
   }
   *manifest.mutable_initializer() =
       current_->assignment.training().initializer();
+  if (report.epoch() == 0) {
+    *manifest.mutable_initialization() = current_->initialization;
+  }
+  upload.seconds = report.seconds();
+  upload.peak_memory_bytes = report.peak_memory_bytes();
   manifest.set_model(started.model);
   manifest.set_input_transform(started.input_transform);
   manifest.mutable_environment()->set_library(ready_->library);

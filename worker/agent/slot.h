@@ -123,6 +123,8 @@ class Slot final {
 
     bool sources_ready = false;
     FetchedSources fetched;  // Until the trainer has them.
+    // Epoch 0's record: sources as they come, steps with `started`.
+    v1::Initialization initialization;
     std::vector<MemoryBudget::Share> source_shares;  // From then on.
     bool trainer_busy = false;  // `assign` sent, no end of it heard.
     std::optional<Started> started;
@@ -191,6 +193,7 @@ class Slot final {
   absl::Status On(const Ready& ready);
   absl::Status On(const Started& started);
   absl::Status On(const Step& step);
+  absl::Status On(const Initializing& initializing);
   absl::Status On(const Heartbeat& heartbeat);
   absl::Status On(const EpochDone& epoch);
   absl::Status On(const Snapshot& snapshot);

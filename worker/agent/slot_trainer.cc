@@ -197,6 +197,9 @@ absl::Status Slot::On(const Started& started) {
                                                    " was not assigned"));
   }
   current_->started = started;
+  for (const InitializationStep& step : started.initialization) {
+    *current_->initialization.add_steps() = ToProto(step);
+  }
   if (current_->ending.has_value()) return absl::OkStatus();  // Is stopped.
   if (const absl::Status status = slabs_.Prepare(started.slab_bytes);
       !status.ok()) {
@@ -208,6 +211,13 @@ absl::Status Slot::On(const Started& started) {
   current_->slabs_sent = true;
   Tell(Slabs{started.slab_bytes}, slabs_.descriptors());
   board_.SetRunning(current_->key, ToProto(started.effective));
+  return absl::OkStatus();
+}
+
+absl::Status Slot::On(const Initializing& initializing) {
+  if (current_ != nullptr && current_->trainer_busy) {
+    board_.SetActivity(current_->key, ActivityText(initializing));
+  }
   return absl::OkStatus();
 }
 
@@ -244,8 +254,8 @@ absl::Status Slot::On(const Snapshot& snapshot) {
   if (current_ == nullptr || !current_->trainer_busy || !current_->slabs_sent ||
       snapshot.epoch != current_->snapshot_epoch + 1 ||
       snapshot.epoch > current_->assignment.until_epoch() ||
-      (snapshot.epoch > 0 && (!current_->measured.has_value() ||
-                              current_->measured->epoch != snapshot.epoch))) {
+      !current_->measured.has_value() ||
+      current_->measured->epoch != snapshot.epoch) {
     return absl::InvalidArgumentError(absl::StrCat(
         "snapshot of epoch ", snapshot.epoch, " was not its turn"));
   }
@@ -258,13 +268,13 @@ absl::Status Slot::On(const Snapshot& snapshot) {
   }
   v1::EpochReport report;
   report.set_epoch(snapshot.epoch);
-  if (snapshot.epoch > 0) {
-    const EpochDone& measured = *current_->measured;
+  const EpochDone& measured = *current_->measured;
+  if (measured.measurement != Measurement()) {
     *report.mutable_measurement() = ToProto(measured.measurement);
-    *report.mutable_seconds() = ToProto(measured.seconds);
-    report.set_examples_per_second(measured.examples_per_second);
-    report.set_peak_memory_bytes(measured.peak_memory_bytes);
   }
+  *report.mutable_seconds() = ToProto(measured.seconds);
+  report.set_examples_per_second(measured.examples_per_second);
+  report.set_peak_memory_bytes(measured.peak_memory_bytes);
   StoreSnapshot(snapshot.slab, std::move(report));
   return absl::OkStatus();
 }

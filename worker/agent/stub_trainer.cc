@@ -202,6 +202,7 @@ void StubTrainer::ClaimHugeSnapshot(const Assign& assign) {
                .tensors = table,
                .effective = {.batch_size = 1, .thread_count = 1},
                .model = "stub"});
+  Send(EpochDone{.epoch = 0});
   Send(Snapshot{.epoch = 0, .slab = 0});
   while (stop_ != StopMode::kNow) Pump(absl::InfiniteDuration());
   Send(Paused{-1});
@@ -276,6 +277,7 @@ bool StubTrainer::Act(int64_t epoch, const Action& action) {
   } else if (action.what == "garbage") {
     HS_CHECK_OK(socket_->Send("[]"));
   } else if (action.what == "bad_slab") {
+    Send(EpochDone{.epoch = 0});
     Send(Snapshot{.epoch = 0, .slab = 99});
   }
   return stop_ != StopMode::kNow;

@@ -42,6 +42,8 @@ std::vector<storage::Blob> Describe(const SnapshotUpload& upload,
   commit.set_attempt(upload.attempt);
   commit.set_token(upload.token);
   commit.set_cluster_id(upload.cluster_id);
+  *commit.mutable_seconds() = upload.seconds;
+  commit.set_peak_memory_bytes(upload.peak_memory_bytes);
   v1::Manifest& manifest = *commit.mutable_manifest();
   manifest = upload.manifest;
   v1::Manifest& resume = *commit.mutable_resume_manifest();

@@ -26,6 +26,8 @@ struct SnapshotUpload {
   int64_t attempt = 0;
   int64_t token = 0;
   std::string cluster_id;
+  v1::PhaseSeconds seconds;
+  int64_t peak_memory_bytes = 0;
 };
 
 // Makes snapshots checkpoints.

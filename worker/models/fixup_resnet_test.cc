@@ -30,9 +30,8 @@ void Initialize(Model& model) {
   at::set_num_threads(1);
   at::Generator generator = at::detail::createCPUGenerator(1);
   initializers::NoWeights none;
-  ASSERT_OK(
-      initializers::MakeInitializer(initializers::FrameworkDefaultOptions{})
-          ->Apply(model, {.generator = generator, .weights = none}));
+  ASSERT_OK(initializers::MakeStart(initializers::FrameworkDefaultOptions{})
+                .Apply(model, {.generator = generator, .weights = none}));
 }
 
 struct FixupCase {

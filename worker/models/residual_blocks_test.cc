@@ -23,8 +23,8 @@ namespace {
 absl::Status ZeroInit(torch::nn::Module& module) {
   at::Generator generator = at::detail::createCPUGenerator(1);
   initializers::NoWeights none;
-  return initializers::MakeInitializer(initializers::ZeroInitResidualOptions{})
-      ->Apply(module, {.generator = generator, .weights = none})
+  return initializers::MakeStart(initializers::ZeroInitResidualOptions{})
+      .Apply(module, {.generator = generator, .weights = none})
       .status();
 }
 

@@ -46,9 +46,8 @@ TEST_P(FirstWeightsTest, HaveTheExpectedNorm) {
     const Assignment none;
     SlabSource source(none);
 
-    ASSERT_OK(
-        initializers::MakeInitializer(initializers::FrameworkDefaultOptions{})
-            ->Apply(*model, {.generator = generator, .weights = source}));
+    ASSERT_OK(initializers::MakeStart(initializers::FrameworkDefaultOptions{})
+                  .Apply(*model, {.generator = generator, .weights = source}));
 
     EXPECT_NEAR(Norm(*model) / known.norm, 1, known.tolerance)
         << "seed " << seed;

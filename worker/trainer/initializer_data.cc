@@ -6,16 +6,17 @@
 
 namespace headstart::worker {
 
-InitializerData::InitializerData(Model& model, const Examples& examples,
-                                 int64_t largest_batch, Precision precision,
-                                 int64_t seed,
-                                 absl::FunctionRef<bool()> cancelled)
+InitializerData::InitializerData(
+    Model& model, const Examples& examples, int64_t largest_batch,
+    Precision precision, int64_t seed, absl::FunctionRef<bool()> cancelled,
+    absl::FunctionRef<void(const initializers::LearningProgress&)> note)
     : model_(model),
       examples_(examples),
       precision_(precision),
       seed_(static_cast<int64_t>(
           RandomStream(seed).Child("initializer_data").Bits64())),
       cancelled_(cancelled),
+      note_(note),
       reader_(examples, largest_batch) {}
 
 at::Tensor InitializerData::Forward(const at::Tensor& inputs) {

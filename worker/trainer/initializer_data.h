@@ -19,13 +19,18 @@ namespace headstart::worker {
 class InitializerData final : public initializers::TrainingSignal {
  public:
   // `largest_batch` is at most the number of examples. All must outlive it.
-  InitializerData(Model& model, const Examples& examples, int64_t largest_batch,
-                  Precision precision, int64_t seed,
-                  absl::FunctionRef<bool()> cancelled);
+  // `note` is told of each iteration of each step that learns.
+  InitializerData(
+      Model& model, const Examples& examples, int64_t largest_batch,
+      Precision precision, int64_t seed, absl::FunctionRef<bool()> cancelled,
+      absl::FunctionRef<void(const initializers::LearningProgress&)> note);
 
   at::Tensor Forward(const at::Tensor& inputs) override;
   initializers::LabelledBatch NextBatch(int64_t examples) override;
   absl::Status GoOn() override;
+  void Note(const initializers::LearningProgress& progress) override {
+    note_(progress);
+  }
 
  private:
   Model& model_;
@@ -33,6 +38,7 @@ class InitializerData final : public initializers::TrainingSignal {
   const Precision precision_;
   const int64_t seed_;
   const absl::FunctionRef<bool()> cancelled_;
+  const absl::FunctionRef<void(const initializers::LearningProgress&)> note_;
   BatchReader reader_;
   std::vector<int32_t> order_;  // What is left of this pass.
   int64_t pass_ = 0;

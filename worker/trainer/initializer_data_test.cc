@@ -22,12 +22,21 @@ Json Nio() {
           {"split", "BALANCED"},
           {"objective", "COSINE_AND_NORMS"},
           {"norm_weight", 1},
-          {"learning_rate", 0.003}};
+          {"learning_rate", 0.003},
+          {"diagonal", false},
+          {"norms", "SUM_OF_NORMS"},
+          {"cap", "CAP_MEAN_NORM"},
+          {"step", "RESCALE_ADAM"},
+          {"min_weight_factor", 0.01},
+          {"min_bias_factor", 0},
+          {"gradient", "LAYERS_WITHOUT_BATCH_NORM"},
+          {"batch_norm", "BATCH_STATISTICS"},
+          {"scaled_names", "ENDING"}};
 }
 
 Json Start(const char* kind, const Json& fields) {
-  return Spec({{"initializer",
-                {{"framework_default", nullptr}, {kind, fields}}}});
+  return Spec(
+      {{"initializer", {{"framework_default", nullptr}, {kind, fields}}}});
 }
 
 // A host that says stop after some questions.
@@ -81,27 +90,54 @@ TEST_P(LearnedStartTest, ChangesTheFirstWeightsAndNothingElse) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, LearnedStartTest,
-    ::testing::Values(Case{"nio", Nio()},
-                      Case{"lsuv",
-                           {{"batch_size", 16},
-                            {"tolerance", 0.1},
-                            {"max_attempts", 10},
-                            {"orthogonal", true},
-                            {"shift_bias", false}}},
-                      Case{"metainit",
-                           {{"iterations", 3},
-                            {"batch_size", 8},
-                            {"learning_rate", 0.1},
-                            {"momentum", 0.9}}},
-                      Case{"gradinit",
-                           {{"iterations", 4},
-                            {"half_batch", 8},
-                            {"step", "GRADINIT_SGD"},
-                            {"step_size", 0.1},
-                            {"learning_rate", 0.01}}}),
-    [](const auto& info) { return std::string(info.param.kind); });
+INSTANTIATE_TEST_SUITE_P(All, LearnedStartTest,
+                         ::testing::Values(Case{"nio", Nio()},
+                                           Case{"lsuv",
+                                                {{"batch_size", 16},
+                                                 {"tolerance", 0.1},
+                                                 {"max_attempts", 10},
+                                                 {"orthogonal", true},
+                                                 {"shift_bias", false}}},
+                                           Case{"metainit",
+                                                {{"iterations", 3},
+                                                 {"batch_size", 8},
+                                                 {"learning_rate", 0.1},
+                                                 {"momentum", 0.9}}},
+                                           Case{"gradinit",
+                                                {{"iterations", 4},
+                                                 {"half_batch", 8},
+                                                 {"step", "GRADINIT_SGD"},
+                                                 {"step_size", 0.1},
+                                                 {"learning_rate", 0.01},
+                                                 {"share_half", true},
+                                                 {"min_weight_factor", 0.01},
+                                                 {"min_bias_factor", 0}}}),
+                         [](const auto& info) {
+                           return std::string(info.param.kind);
+                         });
+
+TEST(InitializerDataTest, SaysWhatItMeasuredAndScaled) {
+  MemoryHost host;
+  ASSERT_OK(RunOn(host, Start("nio", Nio()), 1));
+  ASSERT_EQ(host.started.initialization.size(), 2u);
+  EXPECT_EQ(host.started.initialization[0].kind, "framework_default");
+  const InitializationStep& nio = host.started.initialization[1];
+  EXPECT_EQ(nio.kind, "nio");
+  // The 3 weights and 3 biases.
+  ASSERT_EQ(nio.scaled.size(), 6u);
+  for (const ScaledTensor& each : nio.scaled) {
+    EXPECT_NEAR(each.factor, 1, 3 * 0.003 * 1.5) << each.name;
+    EXPECT_NE(each.factor, 1) << each.name;
+  }
+  std::vector<std::string> names;
+  for (const Series& each : nio.series) {
+    names.push_back(each.name);
+    EXPECT_EQ(each.values.size(), 3u) << each.name;
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre("objective", "gradient_norm",
+                                            "gradient_cosine",
+                                            "gradient_variance", "constraint"));
+}
 
 TEST(InitializerDataTest, TakesNoBatchLargerThanTheData) {
   Json nio = Nio();

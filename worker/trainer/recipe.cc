@@ -65,7 +65,8 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
                                              {"BF16", Precision::kBf16}}),
       .accumulation_steps = spec.Integer("accumulation_steps", 1, 65'536),
       .stop_accuracy = ReadStopAccuracy(spec),
-      .deterministic = spec.Bool("deterministic")};
+      .deterministic = spec.Bool("deterministic"),
+      .evaluate_start = spec.Bool("evaluate_start")};
   ReadModel(spec, recipe);
   spec.Done();
   if (!status.ok()) return status;
@@ -379,37 +380,73 @@ initializers::MetainitOptions ReadMetainit(SpecFields& fields) {
 
 initializers::GradinitOptions ReadGradinit(SpecFields& fields) {
   using initializers::GradinitStep;
-  return {.iterations = fields.Integer("iterations", 1, kIterationsMax),
-          .half_batch = fields.Integer("half_batch", 1, kBatchMax / 2),
-          .step = fields.Enum<GradinitStep>(
-              "step", {{"GRADINIT_SGD", GradinitStep::kSgd},
-                       {"GRADINIT_ADAM", GradinitStep::kAdam}}),
-          .step_size = fields.Number("step_size", kPositive),
-          .max_gradient_norm = ReadCap(fields),
-          .optimizer = {.learning_rate =
-                            fields.Number("learning_rate", kPositive)}};
+  return {
+      .iterations = fields.Integer("iterations", 1, kIterationsMax),
+      .half_batch = fields.Integer("half_batch", 1, kBatchMax / 2),
+      .step = fields.Enum<GradinitStep>(
+          "step", {{"GRADINIT_SGD", GradinitStep::kSgd},
+                   {"GRADINIT_ADAM", GradinitStep::kAdam}}),
+      .step_size = fields.Number("step_size", kPositive),
+      .max_gradient_norm = ReadCap(fields),
+      .share_half = fields.Bool("share_half"),
+      .optimizer = {
+          .learning_rate = fields.Number("learning_rate", kPositive),
+          .min_weight_scale = fields.Number("min_weight_factor", kNotNegative),
+          .min_bias_scale = fields.Number("min_bias_factor", kNotNegative)}};
 }
 
 initializers::NioOptions ReadNio(SpecFields& fields) {
+  using initializers::BatchNormMode;
+  using initializers::GradientLayers;
+  using initializers::NioCap;
+  using initializers::NioNorms;
   using initializers::NioObjective;
+  using initializers::ScaledNames;
   using initializers::SubBatchSplit;
-  return {.iterations = fields.Integer("iterations", 1, kIterationsMax),
-          .batch_size = fields.Integer("batch_size", 2, kBatchMax),
-          .sub_batches = fields.Integer("sub_batches", 2, kBatchMax),
-          .overlap = fields.Number("overlap", kBelowOne),
-          .split = fields.Enum<SubBatchSplit>(
-              "split", {{"BALANCED", SubBatchSplit::kBalanced},
-                        {"PAPER", SubBatchSplit::kPaper},
-                        {"OFFICIAL", SubBatchSplit::kOfficial}}),
-          .objective = fields.Enum<NioObjective>(
-              "objective", {{"COSINE", NioObjective::kCosine},
-                            {"COSINE_AND_NORMS", NioObjective::kCosineAndNorms},
-                            {"COSINE_AND_SQUARED_NORMS",
-                             NioObjective::kCosineAndSquaredNorms}}),
-          .norm_weight = fields.Number("norm_weight", kNotNegative),
-          .max_gradient_norm = ReadCap(fields),
-          .optimizer = {.learning_rate =
-                            fields.Number("learning_rate", kPositive)}};
+  return {
+      .iterations = fields.Integer("iterations", 1, kIterationsMax),
+      .batch_size = fields.Integer("batch_size", 2, kBatchMax),
+      .sub_batches = fields.Integer("sub_batches", 2, kBatchMax),
+      .overlap = fields.Number("overlap", kBelowOne),
+      .split = fields.Enum<SubBatchSplit>(
+          "split", {{"BALANCED", SubBatchSplit::kBalanced},
+                    {"PAPER", SubBatchSplit::kPaper},
+                    {"OFFICIAL", SubBatchSplit::kOfficial}}),
+      .objective = fields.Enum<NioObjective>(
+          "objective",
+          {{"COSINE", NioObjective::kCosine},
+           {"COSINE_AND_NORMS", NioObjective::kCosineAndNorms},
+           {"COSINE_AND_SQUARED_NORMS", NioObjective::kCosineAndSquaredNorms},
+           {"VARIANCE", NioObjective::kVariance},
+           {"VARIANCE_AND_NORMS", NioObjective::kVarianceAndNorms},
+           {"VARIANCE_AND_SQUARED_NORMS",
+            NioObjective::kVarianceAndSquaredNorms}}),
+      .diagonal = fields.Bool("diagonal"),
+      .norms =
+          fields.Enum<NioNorms>("norms", {{"SUM_OF_NORMS", NioNorms::kSum},
+                                          {"MEAN_OF_NORMS", NioNorms::kMean}}),
+      .norm_weight = fields.Number("norm_weight", kNotNegative),
+      .cap = fields.Enum<NioCap>("cap",
+                                 {{"CAP_MEAN_NORM", NioCap::kMeanNorm},
+                                  {"CAP_LARGEST_NORM", NioCap::kLargestNorm}}),
+      .max_gradient_norm = ReadCap(fields),
+      .optimizer = {.learning_rate = fields.Number("learning_rate", kPositive),
+                    .plain = fields.Enum<bool>("step", {{"RESCALE_ADAM", false},
+                                                        {"PLAIN_STEP", true}}),
+                    .min_weight_scale =
+                        fields.Number("min_weight_factor", kNotNegative),
+                    .min_bias_scale =
+                        fields.Number("min_bias_factor", kNotNegative)},
+      .scaled_names = fields.Enum<ScaledNames>(
+          "scaled_names", {{"ENDING", ScaledNames::kEnding},
+                           {"CONTAINING", ScaledNames::kContaining}}),
+      .gradient_layers = fields.Enum<GradientLayers>(
+          "gradient",
+          {{"LAYERS_WITHOUT_BATCH_NORM", GradientLayers::kConvLinearLayerNorm},
+           {"ALL_PARAMETERS", GradientLayers::kAll}}),
+      .batch_norm = fields.Enum<BatchNormMode>(
+          "batch_norm", {{"BATCH_STATISTICS", BatchNormMode::kBatch},
+                         {"RUNNING_STATISTICS", BatchNormMode::kBuffers}})};
 }
 
 initializers::MeanOptions ReadMean(SpecFields& fields) {

@@ -41,6 +41,7 @@ struct Recipe {
   // The validation accuracy that ends the run.
   std::optional<double> stop_accuracy;
   bool deterministic;
+  bool evaluate_start;
 };
 
 // Reads a TrainingSpec in proto3 JSON with the proto's field names. Names turn

@@ -145,7 +145,7 @@ TEST(RecipeTest, ReadsTheStepsOfAChain) {
   using namespace initializers;
   ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(Golden()[34].dump()));
   const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
-  ASSERT_EQ(steps.size(), 14u);
+  ASSERT_EQ(steps.size(), 17u);
   EXPECT_EQ(std::get<TruncatedNormalOptions>(steps[0]).deviation, 0.5);
   EXPECT_EQ(std::get<TruncatedNormalOptions>(steps[0]).cut, 1.5);
   EXPECT_EQ(std::get<NormalOptions>(steps[1]).mean, 1);
@@ -180,6 +180,9 @@ TEST(RecipeTest, ReadsTheStepsOfAChain) {
   EXPECT_EQ(gradinit.step_size, 0.05);
   EXPECT_EQ(gradinit.max_gradient_norm, 2.5);
   EXPECT_EQ(gradinit.optimizer.learning_rate, 0.02);
+  EXPECT_FALSE(gradinit.share_half);
+  EXPECT_EQ(gradinit.optimizer.min_weight_scale, 0.02);
+  EXPECT_EQ(gradinit.optimizer.min_bias_scale, 0.001);
   EXPECT_EQ(std::get<GradinitOptions>(steps[10]).step, GradinitStep::kAdam);
   EXPECT_TRUE(
       std::isinf(std::get<GradinitOptions>(steps[10]).max_gradient_norm));
@@ -193,9 +196,30 @@ TEST(RecipeTest, ReadsTheStepsOfAChain) {
   EXPECT_EQ(nio.norm_weight, 0.5);
   EXPECT_EQ(nio.max_gradient_norm, 3);
   EXPECT_EQ(nio.optimizer.learning_rate, 0.01);
-  EXPECT_EQ(std::get<NioOptions>(steps[12]).split, SubBatchSplit::kPaper);
-  EXPECT_EQ(std::get<NioOptions>(steps[13]).objective,
-            NioObjective::kCosineAndSquaredNorms);
+  EXPECT_TRUE(nio.diagonal);
+  EXPECT_EQ(nio.norms, NioNorms::kMean);
+  EXPECT_EQ(nio.cap, NioCap::kLargestNorm);
+  EXPECT_TRUE(nio.optimizer.plain);
+  EXPECT_EQ(nio.optimizer.min_weight_scale, 0.02);
+  EXPECT_EQ(nio.optimizer.min_bias_scale, 0.001);
+  EXPECT_EQ(nio.gradient_layers, GradientLayers::kAll);
+  EXPECT_EQ(nio.batch_norm, BatchNormMode::kBuffers);
+  EXPECT_EQ(nio.scaled_names, ScaledNames::kContaining);
+  const auto& other = std::get<NioOptions>(steps[12]);
+  EXPECT_EQ(other.split, SubBatchSplit::kPaper);
+  EXPECT_FALSE(other.diagonal);
+  EXPECT_EQ(other.norms, NioNorms::kSum);
+  EXPECT_EQ(other.cap, NioCap::kMeanNorm);
+  EXPECT_FALSE(other.optimizer.plain);
+  EXPECT_EQ(other.gradient_layers, GradientLayers::kConvLinearLayerNorm);
+  EXPECT_EQ(other.batch_norm, BatchNormMode::kBatch);
+  EXPECT_EQ(other.scaled_names, ScaledNames::kEnding);
+  const NioObjective objectives[] = {
+      NioObjective::kCosineAndSquaredNorms, NioObjective::kVariance,
+      NioObjective::kVarianceAndNorms, NioObjective::kVarianceAndSquaredNorms};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(std::get<NioOptions>(steps[13 + i]).objective, objectives[i]);
+  }
   EXPECT_EQ(LargestBatch(recipe.initializer), 64);
 }
 
@@ -226,6 +250,7 @@ TEST(RecipeTest, ReadsWhatIsDoneOnlyWhenItIsThere) {
   EXPECT_FALSE(plain.augmentation.random_resized_crop.has_value());
   EXPECT_FALSE(plain.stop_accuracy.has_value());
   EXPECT_TRUE(plain.deterministic);
+  EXPECT_FALSE(plain.evaluate_start);
 
   ASSERT_OK_AND_ASSIGN(const Recipe full, ParseRecipe(golden[6].dump()));
   const SplitOptions& split = full.dataset.split;
@@ -264,6 +289,7 @@ TEST(RecipeTest, ReadsWhatIsDoneOnlyWhenItIsThere) {
   EXPECT_EQ(full.accumulation_steps, 4);
   EXPECT_EQ(full.stop_accuracy, 0.9);
   EXPECT_FALSE(full.deterministic);
+  EXPECT_TRUE(full.evaluate_start);
 
   ASSERT_OK_AND_ASSIGN(const Recipe jpegs, ParseRecipe(golden[7].dump()));
   EXPECT_EQ(jpegs.dataset.classes, 10);

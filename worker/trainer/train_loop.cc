@@ -51,6 +51,8 @@ class Loop final {
 
  private:
   absl::Status TrainEpochs();
+  // The initial state's measurement, if it is asked for, and its snapshot.
+  absl::Status SnapshotStart();
   absl::Status TrainEpoch(int64_t epoch, Measurement& measurement);
   // OutOfRange when the sums up to step `steps_done` are not finite.
   absl::Status CheckLoss(const EpochSums& sums, int64_t epoch,
@@ -94,9 +96,8 @@ absl::Status CheckMoves(const TrainingRun& run) {
 absl::Status Train(const Assignment& assignment, DatasetReader& datasets,
                    Clock& clock, Host& host, Device* device,
                    const Plugins& plugins) {
-  Pulse pulse(clock, host);
   absl::StatusOr<TrainingRun> prepared =
-      PrepareRun(assignment, datasets, plugins, [&pulse] { return pulse(); });
+      PrepareRun(assignment, datasets, plugins, clock, host);
   if (absl::IsCancelled(prepared.status()))
     return host.Send(Paused{.epoch = -1});
   HS_ASSIGN_OR_RETURN(TrainingRun run, std::move(prepared));
@@ -123,7 +124,7 @@ absl::Status Loop::Run() {
 
 absl::Status Loop::TrainEpochs() {
   HS_RETURN_IF_ERROR(engine_->GoOn(seconds_));
-  if (assign_.from_epoch == 0) HS_RETURN_IF_ERROR(TakeSnapshot(0));
+  if (assign_.from_epoch == 0) HS_RETURN_IF_ERROR(SnapshotStart());
   for (int64_t epoch = assign_.from_epoch + 1; epoch <= assign_.until_epoch;
        ++epoch) {
     HS_RETURN_IF_ERROR(engine_->GoOn(seconds_));
@@ -142,6 +143,18 @@ absl::Status Loop::TrainEpochs() {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Loop::SnapshotStart() {
+  EpochDone done = {.epoch = 0,
+                    .peak_memory_bytes = run_.initialize_peak_bytes};
+  if (run_.recipe.evaluate_start) {
+    HS_RETURN_IF_ERROR(Measure(0, done.measurement));
+  }
+  done.seconds = std::exchange(seconds_, {});
+  done.seconds.initialize = run_.initialize_seconds;
+  HS_RETURN_IF_ERROR(host_.Send(done));
+  return TakeSnapshot(0);
 }
 
 absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
@@ -212,7 +225,8 @@ absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
     measurement.validation_loss = validation.loss;
     measurement.validation_accuracy = validation.accuracy;
   }
-  const bool last = epoch == run_.recipe.epochs || StopsAfter(measurement);
+  const bool last =
+      epoch == run_.recipe.epochs || (epoch > 0 && StopsAfter(measurement));
   if (run_.recipe.evaluate == TestWhen::kEveryEpoch ||
       (run_.recipe.evaluate == TestWhen::kLastEpoch && last)) {
     HS_ASSIGN_OR_RETURN(const Examples examples,

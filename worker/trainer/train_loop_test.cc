@@ -278,8 +278,10 @@ TEST(TrainLoopTest, ReadsBackTheValuesInEffect) {
                                                .training_examples = 150,
                                                .validation_examples = 50,
                                                .thread_count = 1}));
-  EXPECT_EQ(host.started.initialization.loaded_tensors, 0);
-  EXPECT_EQ(host.started.initialization.drawn_names.size(), 6u);
+  ASSERT_EQ(host.started.initialization.size(), 1u);
+  EXPECT_EQ(host.started.initialization[0].kind, "framework_default");
+  EXPECT_EQ(host.started.initialization[0].loaded_tensors, 0);
+  EXPECT_EQ(host.started.initialization[0].drawn_names.size(), 6u);
   EXPECT_OK(CheckTable(host.started.tensors, host.started.slab_bytes));
   std::vector<std::string> names;
   for (const TableEntry& entry : host.started.tensors) {
@@ -466,8 +468,10 @@ TEST(TrainLoopTest, StartsFromACheckpoint) {
 
   ASSERT_OK(RunOn(host, assignment));
 
-  EXPECT_EQ(host.started.initialization.loaded_tensors, 20);
-  EXPECT_THAT(host.started.initialization.drawn_names, IsEmpty());
+  ASSERT_EQ(host.started.initialization.size(), 1u);
+  EXPECT_EQ(host.started.initialization[0].kind, "checkpoint");
+  EXPECT_EQ(host.started.initialization[0].loaded_tensors, 20);
+  EXPECT_THAT(host.started.initialization[0].drawn_names, IsEmpty());
   for (const TableEntry& entry : host.started.tensors) {
     if (entry.role == TensorRole::kParameter ||
         entry.role == TensorRole::kBuffer) {

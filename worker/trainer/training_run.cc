@@ -12,39 +12,50 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 #include "base/random_stream.h"
 #include "base/status_macros.h"
 #include "initializers/state_dict.h"
 #include "worker/models/registry.h"
 #include "worker/trainer/initializer_data.h"
+#include "worker/trainer/phase_timer.h"
+#include "worker/trainer/pulse.h"
+#include "worker/trainer/runtime.h"
 #include "worker/trainer/slab_source.h"
 
 namespace headstart::worker {
 namespace {
 
 using initializers::InitializationReport;
+using initializers::LearningProgress;
 using initializers::NamedTensor;
+
+// Between two messages on how learning gets on.
+constexpr absl::Duration kMessageInterval = absl::Seconds(1);
 
 absl::Status CheckEpochs(const Assign& assign, const Recipe& recipe);
 absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples);
 void SeedDefaultGenerator(int64_t seed);
 void SetGeneratorState(const at::Tensor& state);
 void ListState(TrainingRun& run);
-absl::StatusOr<InitializationReport> Initialize(
-    TrainingRun& run, int64_t seed, SlabSource& source,
-    absl::FunctionRef<bool()> cancelled);
+absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
+                                                             int64_t seed,
+                                                             SlabSource& source,
+                                                             Clock& clock,
+                                                             Host& host);
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
                     const SlabSource& source);
+Initializing ToMessage(const LearningProgress& progress);
 Started ReadBack(const TrainingRun& run, const Assign& assign,
-                 InitializationReport report);
+                 const std::vector<InitializationReport>& reports);
 
 }  // namespace
 
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                                        DatasetReader& datasets,
-                                       const Plugins& plugins,
-                                       absl::FunctionRef<bool()> cancelled) {
+                                       const Plugins& plugins, Clock& clock,
+                                       Host& host) {
   const Assign& assign = assignment.assign;
   HS_ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(assign.training_json));
   HS_RETURN_IF_ERROR(CheckEpochs(assign, recipe));
@@ -79,14 +90,19 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
   ListState(run);
 
   SlabSource source(assignment);
-  InitializationReport report;
+  std::vector<InitializationReport> reports;
   if (assign.from_epoch == 0) {
-    HS_ASSIGN_OR_RETURN(report,
-                        Initialize(run, assign.seed, source, cancelled));
+    TakePeakMemory();
+    {
+      const PhaseTimer timer(clock, run.initialize_seconds);
+      HS_ASSIGN_OR_RETURN(reports,
+                          Initialize(run, assign.seed, source, clock, host));
+    }
+    run.initialize_peak_bytes = TakePeakMemory();
   } else {
     HS_RETURN_IF_ERROR(Resume(run, assign.from_epoch, source));
   }
-  run.started = ReadBack(run, assign, std::move(report));
+  run.started = ReadBack(run, assign, reports);
   return run;
 }
 
@@ -169,9 +185,11 @@ void ListState(TrainingRun& run) {
       {.name = "position", .tensor = run.position, .role = TensorRole::kState});
 }
 
-absl::StatusOr<InitializationReport> Initialize(
-    TrainingRun& run, int64_t seed, SlabSource& source,
-    absl::FunctionRef<bool()> cancelled) {
+absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
+                                                             int64_t seed,
+                                                             SlabSource& source,
+                                                             Clock& clock,
+                                                             Host& host) {
   const int64_t batch = initializers::LargestBatch(run.recipe.initializer);
   const int64_t examples = run.data.training.size();
   if (batch > examples) {
@@ -179,17 +197,27 @@ absl::StatusOr<InitializationReport> Initialize(
         "training.initializer: takes batches of ", batch,
         " examples, but there are ", examples, " training examples."));
   }
+  Pulse pulse(clock, host);
+  absl::Duration next_message = clock.Monotonic() + kMessageInterval;
+  const auto note = [&](const LearningProgress& progress) {
+    const absl::Duration now = clock.Monotonic();
+    if (now < next_message) return;
+    next_message = now + kMessageInterval;
+    // That nobody listens shows with the next message that matters.
+    host.Send(ToMessage(progress)).IgnoreError();
+  };
+  const auto cancelled = [&pulse] { return pulse(); };
   std::optional<InitializerData> data;
   if (batch > 0) {
     data.emplace(*run.model, run.data.training, batch, run.recipe.precision,
-                 seed, cancelled);
+                 seed, cancelled, note);
   }
   at::Generator generator = at::detail::createCPUGenerator(
       RandomStream(seed).Child("initializer").Bits64());
-  return initializers::MakeInitializer(run.recipe.initializer)
-      ->Apply(*run.model, {.generator = generator,
-                           .weights = source,
-                           .signal = data.has_value() ? &*data : nullptr});
+  return initializers::MakeStart(run.recipe.initializer)
+      .Apply(*run.model, {.generator = generator,
+                          .weights = source,
+                          .signal = data.has_value() ? &*data : nullptr});
 }
 
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
@@ -213,14 +241,42 @@ absl::Status Resume(TrainingRun& run, int64_t from_epoch,
   return absl::OkStatus();
 }
 
+Initializing ToMessage(const LearningProgress& progress) {
+  Initializing message = {.kind = std::string(progress.kind),
+                          .iteration = progress.iteration,
+                          .iterations = progress.iterations};
+  for (const auto& [name, value] : progress.values) {
+    message.values.push_back({.name = std::string(name), .value = value});
+  }
+  return message;
+}
+
+InitializationStep ToMessage(const InitializationReport& report) {
+  InitializationStep step = {.kind = report.kind,
+                             .loaded_tensors = report.loaded_tensors,
+                             .drawn_names = report.drawn_names};
+  for (const auto& each : report.scaled) {
+    step.scaled.push_back({.name = each.name, .factor = each.factor});
+  }
+  for (const auto& each : report.series) {
+    step.series.push_back(
+        {.name = each.name, .stride = each.stride, .values = each.values});
+  }
+  return step;
+}
+
 Started ReadBack(const TrainingRun& run, const Assign& assign,
-                 InitializationReport report) {
+                 const std::vector<InitializationReport>& reports) {
   int64_t parameter_count = 0;
   for (const at::Tensor& parameter : run.model->parameters()) {
     parameter_count += parameter.numel();
   }
   TensorTable table = MakeTable(run.state);
   const int64_t slab_bytes = SlabBytes(table);
+  std::vector<InitializationStep> steps;
+  for (const InitializationReport& report : reports) {
+    steps.push_back(ToMessage(report));
+  }
   return {.run = assign.run,
           .attempt = assign.attempt,
           .slab_bytes = slab_bytes,
@@ -233,8 +289,7 @@ Started ReadBack(const TrainingRun& run, const Assign& assign,
                         .thread_count = at::get_num_threads()},
           .model = run.recipe.model.name,
           .input_transform = InputTransform(run.data.training.info()),
-          .initialization = {.loaded_tensors = report.loaded_tensors,
-                             .drawn_names = std::move(report.drawn_names)}};
+          .initialization = std::move(steps)};
 }
 
 }  // namespace

@@ -7,11 +7,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "base/clock.h"
 #include "initializers/state_dict.h"
 #include "worker/datasets/registry.h"
 #include "worker/models/model.h"
@@ -37,21 +37,27 @@ struct TrainingRun {
   at::Tensor position;   // I64 scalar: the epoch.
 
   Started started;  // What to tell the host, read back from all of the above.
+
+  // What the initializer took; nothing when the run resumed. Memory is that of
+  // the process, 0 where it cannot be told.
+  double initialize_seconds = 0;
+  int64_t initialize_peak_bytes = 0;
 };
 
 // Seeds this process for the assignment, builds what it trains with, and gives
-// the tensors their first values or those of the epoch to go on from.
+// the tensors their first values or those of the epoch to go on from. Tells
+// the host how an initializer that learns gets on, and asks it whether to stop.
 //   InvalidArgument     the spec is wrong in itself or asks for more than the
 //                       data set has.
-//   Cancelled           stopped while images were being decoded, or `cancelled`
-//                       said so while an initializer learned.
+//   Cancelled           stopped while images were being decoded, or an
+//                       initializer learned.
 //   OutOfRange          what an initializer computes is not finite.
 //   FailedPrecondition  model, data and stored weights do not fit together.
 //   NotFound, DataLoss  the data set or a source is not there or damaged.
 absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                                        DatasetReader& datasets,
-                                       const Plugins& plugins,
-                                       absl::FunctionRef<bool()> cancelled);
+                                       const Plugins& plugins, Clock& clock,
+                                       Host& host);
 
 // FailedPrecondition unless each tensor of a model is contiguous and is
 // registered once: a tensor under two names would be updated twice a step.

@@ -46,6 +46,11 @@ constexpr std::pair<FailureReason, absl::string_view> kFailureReasons[] = {
     {FailureReason::kSourceUnavailable, "SOURCE_UNAVAILABLE"},
 };
 
+Json NumberForm(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+}
+
 // Writes the fields that a Describe function names into a JSON object.
 class Writer {
  public:
@@ -58,13 +63,12 @@ class Writer {
     object_[name] = value;
   }
   void Number(const char* name, double& value) {
-    if (std::isfinite(value)) {
-      object_[name] = value;
-    } else {
-      object_[name] = std::isnan(value) ? "NaN"
-                      : value > 0       ? "Infinity"
-                                        : "-Infinity";
-    }
+    object_[name] = NumberForm(value);
+  }
+  void Numbers(const char* name, std::vector<double>& values) {
+    Json list = Json::array();
+    for (const double value : values) list.push_back(NumberForm(value));
+    object_[name] = std::move(list);
   }
   void NumberOrAbsent(const char* name, std::optional<double>& value) {
     if (value.has_value()) Number(name, *value);
@@ -192,6 +196,14 @@ class Reader {
         return Refuse(name, absl::StrCat("has ", Excerpt(item),
                                          ", not an integer of 64 bits"));
       }
+    }
+  }
+  void Numbers(const char* name, std::vector<double>& values) {
+    const Json* list = FindList(name);
+    if (list == nullptr) return;
+    for (const Json& item : *list) {
+      ReadNumber(name, item, values.emplace_back());
+      if (!status_.ok()) return;
     }
   }
   void Texts(const char* name, std::vector<std::string>& values) {
@@ -363,9 +375,39 @@ void Describe(Form& form, Effective& effective) {
 }
 
 template <typename Form>
-void Describe(Form& form, Initialization& initialization) {
-  form.Integer("loaded_tensors", initialization.loaded_tensors, 0);
-  form.Texts("drawn_names", initialization.drawn_names);
+void Describe(Form& form, ScaledTensor& scaled) {
+  form.Text("name", scaled.name, 1);
+  form.Number("factor", scaled.factor);
+}
+
+template <typename Form>
+void Describe(Form& form, Series& series) {
+  form.Text("name", series.name, 1);
+  form.Integer("stride", series.stride, 1);
+  form.Numbers("values", series.values);
+}
+
+template <typename Form>
+void Describe(Form& form, InitializationStep& step) {
+  form.Text("kind", step.kind, 1);
+  form.Integer("loaded_tensors", step.loaded_tensors, 0);
+  form.Texts("drawn_names", step.drawn_names);
+  form.List("scaled", step.scaled);
+  form.List("series", step.series);
+}
+
+template <typename Form>
+void Describe(Form& form, NamedValue& value) {
+  form.Text("name", value.name, 1);
+  form.Number("value", value.value);
+}
+
+template <typename Form>
+void Describe(Form& form, Initializing& initializing) {
+  form.Text("kind", initializing.kind, 1);
+  form.Integer("iteration", initializing.iteration, 1);
+  form.Integer("iterations", initializing.iterations, 0);
+  form.List("values", initializing.values);
 }
 
 template <typename Form>
@@ -377,7 +419,7 @@ void Describe(Form& form, Started& started) {
   form.Nested("effective", started.effective);
   form.Text("model", started.model, 1);
   form.Text("input_transform", started.input_transform, 0);
-  form.Nested("initialization", started.initialization);
+  form.List("initialization", started.initialization);
 }
 
 template <typename Form>
@@ -408,11 +450,12 @@ void Describe(Form& form, PhaseSeconds& seconds) {
   form.Number("evaluate", seconds.evaluate);
   form.Number("snapshot", seconds.snapshot);
   form.Number("stall", seconds.stall);
+  form.Number("initialize", seconds.initialize);
 }
 
 template <typename Form>
 void Describe(Form& form, EpochDone& epoch) {
-  form.Integer("epoch", epoch.epoch, 1);
+  form.Integer("epoch", epoch.epoch, 0);
   form.Nested("measurement", epoch.measurement);
   form.Nested("seconds", epoch.seconds);
   form.Number("examples_per_second", epoch.examples_per_second);
@@ -473,8 +516,8 @@ absl::Status Check(const Started& started) {
 }
 
 absl::Status CheckSeconds(const PhaseSeconds& phases, const char* type) {
-  for (const double seconds :
-       {phases.train, phases.evaluate, phases.snapshot, phases.stall}) {
+  for (const double seconds : {phases.train, phases.evaluate, phases.snapshot,
+                               phases.stall, phases.initialize}) {
     if (!std::isfinite(seconds) || seconds < 0) {
       return absl::InvalidArgumentError(absl::StrCat(
           type, ".seconds has ", seconds, "; finite and 0 or more is allowed"));
@@ -514,6 +557,7 @@ const char* TypeName(const SlabFree&) { return "slab_free"; }
 const char* TypeName(const Stop&) { return "stop"; }
 const char* TypeName(const Exit&) { return "exit"; }
 const char* TypeName(const Ready&) { return "ready"; }
+const char* TypeName(const Initializing&) { return "initializing"; }
 const char* TypeName(const Started&) { return "started"; }
 const char* TypeName(const Step&) { return "step"; }
 const char* TypeName(const Heartbeat&) { return "heartbeat"; }

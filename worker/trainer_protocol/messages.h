@@ -122,13 +122,32 @@ struct Effective {
   bool operator==(const Effective&) const = default;
 };
 
-struct Initialization {
-  // How many tensors came from a source.
-  int64_t loaded_tensors = 0;
-  // Which tensors were drawn.
-  std::vector<std::string> drawn_names = {};
+// What an initializer measured while it learned; values[i] in iteration 1 + i *
+// stride.
+struct Series {
+  std::string name;
+  int64_t stride = 1;
+  std::vector<double> values = {};
 
-  bool operator==(const Initialization&) const = default;
+  bool operator==(const Series&) const = default;
+};
+
+struct ScaledTensor {
+  std::string name;
+  double factor = 1;
+
+  bool operator==(const ScaledTensor&) const = default;
+};
+
+// What one step of the initializer did; empty when the run resumed.
+struct InitializationStep {
+  std::string kind;  // As in the spec: nio.
+  int64_t loaded_tensors = 0;
+  std::vector<std::string> drawn_names = {};
+  std::vector<ScaledTensor> scaled = {};
+  std::vector<Series> series = {};
+
+  bool operator==(const InitializationStep&) const = default;
 };
 
 struct Started {
@@ -139,9 +158,27 @@ struct Started {
   Effective effective = {};
   std::string model;
   std::string input_transform;
-  Initialization initialization = {};
+  std::vector<InitializationStep> initialization = {};
 
   bool operator==(const Started&) const = default;
+};
+
+// What is measured now.
+struct NamedValue {
+  std::string name;
+  double value = 0;
+
+  bool operator==(const NamedValue&) const = default;
+};
+
+// An initializer learns; before `started`.
+struct Initializing {
+  std::string kind;
+  int64_t iteration = 0;
+  int64_t iterations = 0;  // 0: it cannot be told before.
+  std::vector<NamedValue> values = {};
+
+  bool operator==(const Initializing&) const = default;
 };
 
 struct Step {
@@ -176,6 +213,7 @@ struct PhaseSeconds {
   double evaluate = 0;
   double snapshot = 0;
   double stall = 0;
+  double initialize = 0;
 
   bool operator==(const PhaseSeconds&) const = default;
 };
@@ -229,8 +267,9 @@ struct Failed {
   bool operator==(const Failed&) const = default;
 };
 
-using TrainerMessage = std::variant<Ready, Started, Step, Heartbeat, EpochDone,
-                                    Snapshot, Paused, Finished, Failed>;
+using TrainerMessage =
+    std::variant<Ready, Initializing, Started, Step, Heartbeat, EpochDone,
+                 Snapshot, Paused, Finished, Failed>;
 
 // One JSON object, without '\n'. Texts that are not UTF-8 have their faulty
 // bytes replaced.
