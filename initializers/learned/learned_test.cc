@@ -284,7 +284,7 @@ TEST(NioTest, ThePapersStepIsTheWorkedOne) {
 
 // algorithms.md C.9 (2): of a linear classifier of zeros.
 TEST(NioTest, LabelsDecideTheCosineOfAZeroClassifier) {
-  const auto layer = worker::Linear(4, 10, /*bias=*/false);
+  worker::Linear layer(torch::nn::LinearOptions(4, 10).bias(false));
   layer->to(at::kDouble);
   {
     const at::NoGradGuard no_grad;

@@ -123,8 +123,7 @@ TEST(InitializerDataTest, SaysWhatItMeasuredAndScaled) {
   EXPECT_EQ(host.started.initialization[0].kind, "framework_default");
   const InitializationStep& nio = host.started.initialization[1];
   EXPECT_EQ(nio.kind, "nio");
-  // The 3 weights and 3 biases.
-  ASSERT_EQ(nio.scaled.size(), 6u);
+  ASSERT_EQ(nio.scaled.size(), 8u);  // Weights and biases of four layers.
   for (const ScaledTensor& each : nio.scaled) {
     EXPECT_NEAR(each.factor, 1, 3 * 0.003 * 1.5) << each.name;
     EXPECT_NE(each.factor, 1) << each.name;

@@ -225,8 +225,27 @@ TEST(TrainLoopTest, TellsItsStoryInOrder) {
 
   ASSERT_OK(RunOn(host, Fresh(Spec({}), 2)));
 
-  EXPECT_THAT(host.story, ElementsAre("snapshot 0", "epoch 1", "snapshot 1",
-                                      "epoch 2", "snapshot 2", "finished 2"));
+  EXPECT_THAT(host.story,
+              ElementsAre("epoch 0", "snapshot 0", "epoch 1", "snapshot 1",
+                          "epoch 2", "snapshot 2", "finished 2"));
+}
+
+TEST(TrainLoopTest, MeasuresTheInitialStateOnRequest) {
+  FakeHost plain, asked;
+  ASSERT_OK(RunOn(plain, Fresh(Spec({.evaluate = "TEST_EVERY_EPOCH"}), 1)));
+  nlohmann::json spec =
+      nlohmann::json::parse(Spec({.evaluate = "TEST_EVERY_EPOCH"}));
+  spec["evaluate_start"] = true;
+  ASSERT_OK(RunOn(asked, Fresh(spec.dump(), 1)));
+
+  EXPECT_EQ(plain.epochs.at(0).measurement, Measurement());
+  const Measurement& start = asked.epochs.at(0).measurement;
+  ASSERT_TRUE(start.validation_accuracy.has_value());
+  ASSERT_TRUE(start.test_loss.has_value());
+  EXPECT_FALSE(start.training_loss.has_value());
+  EXPECT_GT(*start.test_loss, *asked.epochs.at(1).measurement.test_loss);
+  // It changes nothing.
+  EXPECT_EQ(plain.snapshots, asked.snapshots);
 }
 
 // Eleven seconds pass whenever somebody looks.
@@ -258,9 +277,11 @@ TEST(TrainLoopTest, CountsTheSecondsOfTheLastSnapshotToo) {
 
   ASSERT_OK(RunOn(host, Fresh(Spec({}), 1), clock));
 
-  // Two waits for a slab, two moves, and one message.
-  EXPECT_EQ(host.epochs.at(1).seconds.snapshot, 33);
-  EXPECT_EQ(host.epochs.at(1).seconds.stall, 22);
+  // A wait for a slab and a move each, and one message.
+  EXPECT_EQ(host.epochs.at(0).seconds,
+            (PhaseSeconds{.snapshot = 11, .stall = 11, .initialize = 11}));
+  EXPECT_EQ(host.epochs.at(1).seconds.snapshot, 22);
+  EXPECT_EQ(host.epochs.at(1).seconds.stall, 11);
   EXPECT_EQ(host.rest, (PhaseSeconds{.snapshot = 11}));
 }
 
@@ -393,8 +414,8 @@ TEST(TrainLoopTest, FinishesTheEpochWhenAskedTo) {
 
   ASSERT_OK(RunOn(host, Fresh(Spec({}), 3)));
 
-  EXPECT_THAT(host.story,
-              ElementsAre("snapshot 0", "epoch 1", "snapshot 1", "paused 1"));
+  EXPECT_THAT(host.story, ElementsAre("epoch 0", "snapshot 0", "epoch 1",
+                                      "snapshot 1", "paused 1"));
 }
 
 TEST(TrainLoopTest, HasFinishedWhenTheStopComesInTheLastEpoch) {
@@ -433,7 +454,7 @@ TEST(TrainLoopTest, NamesEpochAndBatchOfANonFiniteLoss) {
   EXPECT_THAT(
       RunOn(host, Fresh(Spec({.optimizer = optimizer}), 3)),
       StatusIs(absl::StatusCode::kOutOfRange, "epoch 1, batch 2 of 10"));
-  EXPECT_THAT(host.story, ElementsAre("snapshot 0"));
+  EXPECT_THAT(host.story, ElementsAre("epoch 0", "snapshot 0"));
 }
 
 TEST(TrainLoopTest, FindsWeightsThatTheLastBatchBroke) {

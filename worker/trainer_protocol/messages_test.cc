@@ -184,7 +184,7 @@ TEST(MessagesTest, ReplacesBytesThatAreNoText) {
 TEST(MessagesTest, NamesTheFieldThatIsWrong) {
   const auto messages = TrainerMessages();
   const std::string started = ToJson(messages[1]);
-  const std::string epoch = ToJson(messages[3]);
+  const std::string epoch = ToJson(messages[4]);
   const struct {
     std::string json;
     const char* says;
