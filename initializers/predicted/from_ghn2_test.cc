@@ -22,12 +22,13 @@ namespace {
 
 constexpr char kWeights[] = "imports/ghn/epochs/0";
 
-INSTANTIATE_TEST_SUITE_P(
-    Predicted, InitializerContract,
-    ::testing::Values(InitializerCase{
-        "conditional_orthogonal",
-        [] { return MakeInitializer(ConditionalOrthogonalOptions{}); }}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Predicted, InitializerContract,
+                         ::testing::Values(InitializerCase{
+                             "conditional_orthogonal",
+                             [] {
+                               return MakeStart(ConditionalOrthogonalOptions{});
+                             }}),
+                         [](const auto& info) { return info.param.name; });
 
 class Images final : public TrainingSignal {
  public:
@@ -67,9 +68,9 @@ class FromGhn2Test : public ::testing::Test {
                                              at::ScalarType type = at::kFloat) {
     Images images(model, type);
     at::Generator generator = at::detail::createCPUGenerator(1);
-    return MakeInitializer(options)->Apply(
+    return Merged(MakeStart(options).Apply(
         model,
-        {.generator = generator, .weights = weights_, .signal = &images});
+        {.generator = generator, .weights = weights_, .signal = &images}));
   }
 
   const std::shared_ptr<Ghn> ghn_ = std::make_shared<Ghn>(

@@ -66,8 +66,8 @@ class TransferredTest : public ::testing::Test {
     auto model = std::make_shared<ContractModel>();
     Stored none;
     at::Generator generator = at::detail::createCPUGenerator(seed);
-    EXPECT_OK(MakeInitializer(FrameworkDefaultOptions{})
-                  ->Apply(*model, {.generator = generator, .weights = none}));
+    EXPECT_OK(MakeStart(FrameworkDefaultOptions{})
+                  .Apply(*model, {.generator = generator, .weights = none}));
     return model;
   }
 
@@ -75,8 +75,8 @@ class TransferredTest : public ::testing::Test {
                                              torch::nn::Module& model,
                                              uint64_t seed = 1) {
     at::Generator generator = at::detail::createCPUGenerator(seed);
-    return MakeInitializer(options)->Apply(
-        model, {.generator = generator, .weights = stored_});
+    return Merged(MakeStart(options).Apply(
+        model, {.generator = generator, .weights = stored_}));
   }
   // The step alone, on what the model has.
   template <typename Step>
@@ -102,7 +102,7 @@ class TransferredTest : public ::testing::Test {
 
 InitializerCase CaseOf(const std::string& name,
                        const InitializerOptions& options) {
-  return {name, [options] { return MakeInitializer(options); }};
+  return {name, [options] { return MakeStart(options); }};
 }
 
 const FromCheckpointOptions kSource = {.checkpoint = kContractCheckpoint};
