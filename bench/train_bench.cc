@@ -84,7 +84,8 @@ class BenchHost final : public Host {
   absl::Status Send(const TrainerMessage& message) override {
     if (const auto* snapshot = std::get_if<Snapshot>(&message)) {
       free_.push_back(snapshot->slab);
-    } else if (const auto* epoch = std::get_if<EpochDone>(&message)) {
+    } else if (const auto* epoch = std::get_if<EpochDone>(&message);
+               epoch != nullptr && epoch->epoch > 0) {
       train_seconds.push_back(epoch->seconds.train);
       snapshot_ms.push_back(1e3 *
                             (epoch->seconds.snapshot + epoch->seconds.stall));

@@ -58,9 +58,9 @@ void AddFailure(Fields& fields, const v1::Failure& failure) {
 }
 
 std::string TimeText(const v1::PhaseSeconds& seconds) {
-  return HumanDuration(absl::Seconds(seconds.train() + seconds.evaluate() +
-                                     seconds.snapshot() + seconds.stall() +
-                                     seconds.initialize()));
+  const double sum = seconds.train() + seconds.evaluate() + seconds.snapshot() +
+                     seconds.stall() + seconds.initialize();
+  return sum > 0 ? HumanDuration(absl::Seconds(sum)) : "-";
 }
 
 Table EpochTable(

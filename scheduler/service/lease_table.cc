@@ -48,9 +48,9 @@ void LeaseTable::Hear(const v1::SynchronizeRequest& request, absl::Duration now,
     progress.set_share(status.epoch_progress());
     progress.set_activity(status.activity());
     const auto& before = found->second.progress;
-    if (!before.has_value() && progress.epoch() <= 0 &&
-        progress.activity().empty()) {
-      continue;
+    const bool was_training = !before.has_value() || before->epoch() > 0;
+    if (was_training && progress.epoch() <= 0 && progress.activity().empty()) {
+      continue;  // Nothing new.
     }
     if (!before.has_value() || before->epoch() != progress.epoch() ||
         before->share() != progress.share() ||

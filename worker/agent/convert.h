@@ -2,8 +2,10 @@
 // speaks to trainers.
 #pragma once
 
+#include <string>
 #include <vector>
 
+#include "headstart/v1/manifest.pb.h"
 #include "headstart/v1/worker_service.pb.h"
 #include "worker/trainer_protocol/messages.h"
 

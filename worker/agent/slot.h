@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/random_stream.h"
+#include "headstart/v1/manifest.pb.h"
 #include "headstart/v1/worker_service.pb.h"
 #include "worker/agent/attempt_board.h"
 #include "worker/agent/backoff.h"

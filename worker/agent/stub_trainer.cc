@@ -172,7 +172,10 @@ void StubTrainer::Train(const Assign& assign,
   }
 
   int64_t epoch = assign.from_epoch;
-  if (epoch == 0 && !WriteSnapshot(0)) return Send(Paused{-1});
+  if (epoch == 0) {
+    Send(EpochDone{.epoch = 0, .seconds = {.initialize = 0.25}});
+    if (!WriteSnapshot(0)) return Send(Paused{-1});
+  }
   while (epoch < assign.until_epoch) {
     Pump(absl::ZeroDuration());
     if (stop_.has_value()) return Send(Paused{epoch});

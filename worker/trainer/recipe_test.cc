@@ -125,8 +125,7 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
 
 TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
   using namespace initializers;
-  ASSERT_OK_AND_ASSIGN(const Recipe recipe,
-                       ParseRecipe(Golden()[35].dump()));
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(Golden()[35].dump()));
 
   const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
   ASSERT_EQ(steps.size(), 4u);

@@ -277,9 +277,10 @@ TEST(TrainLoopTest, CountsTheSecondsOfTheLastSnapshotToo) {
 
   ASSERT_OK(RunOn(host, Fresh(Spec({}), 1), clock));
 
-  // A wait for a slab and a move each, and one message.
+  // A wait for a slab and a move each, one message; and two looks before the
+  // initializer begins.
   EXPECT_EQ(host.epochs.at(0).seconds,
-            (PhaseSeconds{.snapshot = 11, .stall = 11, .initialize = 11}));
+            (PhaseSeconds{.snapshot = 11, .stall = 11, .initialize = 33}));
   EXPECT_EQ(host.epochs.at(1).seconds.snapshot, 22);
   EXPECT_EQ(host.epochs.at(1).seconds.stall, 11);
   EXPECT_EQ(host.rest, (PhaseSeconds{.snapshot = 11}));

@@ -83,7 +83,8 @@ class Trainer {
     EXPECT_OK(socket_->Send(ToJson(message), fds));
   }
 
-  // The next message, which must be a T. `step` messages are passed over.
+  // The next message, which must be a T. `step` messages are passed over, and
+  // that of epoch 0 unless it is asked for.
   template <typename T>
   T Receive() {
     while (true) {
@@ -95,6 +96,10 @@ class Trainer {
       }
       TrainerMessage message = ParseTrainerMessage((*frame)->line).value();
       if (std::holds_alternative<Step>(message)) continue;
+      if constexpr (!std::is_same_v<T, EpochDone>) {
+        const auto* done = std::get_if<EpochDone>(&message);
+        if (done != nullptr && done->epoch == 0) continue;
+      }
       if (T* expected = std::get_if<T>(&message)) return *expected;
       ADD_FAILURE() << "another message: " << (*frame)->line;
       return T{};
