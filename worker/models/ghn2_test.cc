@@ -54,9 +54,8 @@ class Ghn2Test : public ::testing::Test {
     at::set_num_threads(1);
     at::Generator generator = at::detail::createCPUGenerator(1);
     initializers::NoWeights none;
-    EXPECT_OK(
-        initializers::MakeInitializer(initializers::FrameworkDefaultOptions{})
-            ->Apply(*model_, {.generator = generator, .weights = none}));
+    EXPECT_OK(initializers::MakeStart(initializers::FrameworkDefaultOptions{})
+                  .Apply(*model_, {.generator = generator, .weights = none}));
   }
 
   // A hypernetwork of its own with the model's tensors.
