@@ -25,8 +25,6 @@ ROOT = FOLDER.parents[1]
 BIN = pathlib.Path(os.environ.get("HEADSTART_BIN", ROOT / "build" / "release" / "bin"))
 HYPERNETWORK = "trainings/1/runs/1"
 ADAM = {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0}
-# So small that no weight changes: what is measured after such an epoch is epoch 0.
-STANDSTILL = {"learning_rate": 1e-30, "momentum": 0, "nesterov": False, "weight_decay": 0}
 
 
 def complete(changes):
@@ -38,7 +36,7 @@ def complete(changes):
 
 
 def train(folder, run, spec, seed, datasets, sources=()):
-    """The measurement of each epoch, from 1 on."""
+    """The measurement of each epoch, from 0 on; 0 has one if the spec asks for it."""
     done = folder / "measurements.json"
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,8 +49,7 @@ def train(folder, run, spec, seed, datasets, sources=()):
              datasets, *(part for source in sources for part in ("--source", source))],
             check=True, stdout=subprocess.PIPE, text=True)
         said = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-        done.write_text(json.dumps([each["measurement"] for each in said
-                                    if each["type"] == "epoch" and each["epoch"] > 0]))
+        done.write_text(json.dumps([each["measurement"] for each in said if each["type"] == "epoch"]))
     return json.loads(done.read_text())
 
 
@@ -62,16 +59,14 @@ def judge(number, layers, weights, arguments):
              "kaiming_normal": {"kaiming_normal": {"gain": math.sqrt(2), "mode": "FAN_IN"}}}
     accuracies = {}
     for kind, initializer in kinds.items():
-        def trained(name, examples, batch_size, optimizer):
-            spec = {"model": {"sampled_cnn": {"layers": layers}},
-                    "dataset": {"mnist": {"train_examples": examples, "validation_examples": 0}}, "epochs": 1,
-                    "batch_size": batch_size, "optimizer": optimizer, "schedule": {"constant": {}},
-                    "initializer": initializer, "evaluate": "TEST_EVERY_EPOCH"}
-            sources = [f"{HYPERNETWORK}/epochs/{weights[0]}={weights[1]}"] if kind == "ghn2" else []
-            return train(arguments.output / f"{number}-{kind}-{name}", f"trainings/2/runs/{number}", spec, number,
-                         arguments.datasets, sources)[0]["test_accuracy"]
-        accuracies[kind] = [trained("start", 10, 10, {"sgd": STANDSTILL}),
-                            trained("epoch", arguments.examples, 64, {"adam": ADAM})]
+        spec = {"model": {"sampled_cnn": {"layers": layers}},
+                "dataset": {"mnist": {"train_examples": arguments.examples, "validation_examples": 0}}, "epochs": 1,
+                "batch_size": 64, "optimizer": {"adam": ADAM}, "schedule": {"constant": {}}, "initializer": initializer,
+                "evaluate": "TEST_EVERY_EPOCH", "evaluate_start": True}
+        sources = [f"{HYPERNETWORK}/epochs/{weights[0]}={weights[1]}"] if kind == "ghn2" else []
+        measured = train(arguments.output / f"{number}-{kind}", f"trainings/2/runs/{number}", spec, number, arguments.datasets,
+                         sources)
+        accuracies[kind] = [each["test_accuracy"] for each in measured]
     return accuracies
 
 
@@ -112,7 +107,7 @@ def main():
     arguments = parser.parse_args()
     spec = json.loads((FOLDER / "ghn_mnist.json").read_text())
     folder = arguments.output / "hypernetwork"
-    for epoch, measurement in enumerate(train(folder, HYPERNETWORK, spec, 1, arguments.datasets), 1):
+    for epoch, measurement in enumerate(train(folder, HYPERNETWORK, spec, 1, arguments.datasets)):
         print(json.dumps({"hypernetwork_epoch": epoch, **measurement}), flush=True)
     weights = (spec["epochs"], folder / f"epoch-{spec['epochs']}.safetensors")
     networks = json.loads((FOLDER / "ghn_mnist_networks.json").read_text())
