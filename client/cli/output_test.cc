@@ -190,7 +190,7 @@ studies/1/trials/4/epochs/5  1.07 MB       -              97.00 %              -
 )");
   EXPECT_EQ(
       Json({"checkpoints", "list"}),
-      R"({"name":"studies/1/trials/4/epochs/5","run":"studies/1/trials/4","epoch":"5","manifest_digest":"AQI=","measurement":{"validation_accuracy":0.97},"tensor_bytes":"1066440","tensor_count":"6","resume_bytes":"0","references":[{"checkpoint":"","owner":"studies/1","reason":"BEST_TRIAL","detail":"rank 1"},{"checkpoint":"","owner":"person","reason":"PINNED","detail":"for the paper"}],"attempt":"0","commit_time":"2027-01-15T08:00:00Z"}
+      R"({"name":"studies/1/trials/4/epochs/5","run":"studies/1/trials/4","epoch":"5","manifest_digest":"AQI=","measurement":{"validation_accuracy":0.97},"tensor_bytes":"1066440","tensor_count":"6","resume_bytes":"0","references":[{"checkpoint":"","owner":"studies/1","reason":"BEST_TRIAL","detail":"rank 1"},{"checkpoint":"","owner":"person","reason":"PINNED","detail":"for the paper"}],"attempt":"0","peak_memory_bytes":"0","commit_time":"2027-01-15T08:00:00Z"}
 )");
 }
 
@@ -206,7 +206,23 @@ TEST_F(OutputTest, CheckpointsGet) {
       shape: [ 300, 784 ]
       role: PARAMETER
     }
+    initialization {
+      sources { checkpoint: "imports/start/epochs/0" manifest_digest: "\003" }
+      steps { kind: "checkpoint" loaded_tensors: 6 }
+      steps {
+        kind: "nio"
+        scaled { name: "layers.0.weight" factor: 1.25 }
+        scaled { name: "layers.0.bias" factor: 0.5 }
+        series {
+          name: "gradient_norm"
+          stride: 1
+          values: [ 4.723, 6, 8.076 ]
+        }
+      }
+    }
   )pb"));
+  checkpoint.mutable_seconds()->set_initialize(4.2);
+  checkpoint.set_peak_memory_bytes(320'000'000);
   cluster_.Answer("GetCheckpoint", checkpoint);
 
   EXPECT_EQ(Table({"checkpoints", "get", "studies/1/trials/4/epochs/5"}), R"(
@@ -225,6 +241,18 @@ input transform:      pixel/255; mean 0.1307; std 0.3081
 trained with:         libtorch 2.11.0
 trained on:           cpu x86-64 avx512
 committed:            2027-01-15 08:00:00Z
+took:                 4.2 s
+memory:               320 MB
+
+READ                    DIGEST
+imports/start/epochs/0  sha256:03
+
+FIRST VALUES  TENSORS LOADED  DRAWN  SCALED  BY
+checkpoint                 6      0       0  -
+nio                        0      0       2  0.5 to 1.25
+
+MEASURED           FIRST   LAST
+nio gradient_norm  4.723  8.076
 
 TENSOR           TYPE  SHAPE       ROLE
 layers.0.weight  F32   [300, 784]  PARAMETER

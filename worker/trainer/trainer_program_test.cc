@@ -377,8 +377,9 @@ TEST_F(AloneTest, PrintsEventsAndWritesFilesThatCanBeResumedFrom) {
        absl::StrSplit(whole.stdout_text, '\n', absl::SkipEmpty())) {
     types.push_back(Json::parse(line)["type"]);
   }
-  EXPECT_THAT(types, ElementsAre("ready", "started", "snapshot", "epoch",
-                                 "snapshot", "epoch", "snapshot", "finished"));
+  EXPECT_THAT(types,
+              ElementsAre("ready", "started", "epoch", "snapshot", "epoch",
+                          "snapshot", "epoch", "snapshot", "finished"));
 
   Assign assign = MakeAssign(2);
   assign.from_epoch = 1;
