@@ -66,6 +66,10 @@ TEST_F(WorkerServiceTest, ShowsHowFarAnAttemptIs) {
     return trial->attempts(0).progress();
   };
 
+  status.set_activity("nio 3 of 100: objective -3.2");
+  EXPECT_EQ(progress_at(0).activity(), "nio 3 of 100: objective -3.2");
+  status.clear_activity();
+  EXPECT_EQ(progress_at(0).activity(), "");
   EXPECT_EQ(progress_at(1).epoch(), 1);
   EXPECT_EQ(progress_at(2).share(), 0.5);
   EXPECT_EQ(progress_at(0).epoch(), 2);  // Nothing new.

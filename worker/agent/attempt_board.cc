@@ -49,9 +49,15 @@ void AttemptBoard::SetProgress(const AttemptKey& key, int64_t epoch,
 
 void AttemptBoard::SetActivity(const AttemptKey& key,
                                const std::string& activity) {
+  bool is_first = false;
   Change(
-      key, [&](Entry& entry) { entry.status.set_activity(activity); },
+      key,
+      [&](Entry& entry) {
+        is_first = entry.status.activity().empty();
+        entry.status.set_activity(activity);
+      },
       /*is_news=*/false);
+  if (is_first) on_news_();
 }
 
 void AttemptBoard::SetWaiting(const AttemptKey& key,

@@ -44,7 +44,7 @@ class AttemptBoard final {
   // The rest is for attempts that have begun and not ended.
   void SetRunning(const AttemptKey& key, const v1::EffectiveValues& effective);
   void SetProgress(const AttemptKey& key, int64_t epoch, double progress);
-  // As AttemptStatus.activity; SetRunning empties it.
+  // As AttemptStatus.activity; the first is news. SetRunning empties it.
   void SetActivity(const AttemptKey& key, const std::string& activity);
   // As AttemptStatus.waiting_for.
   void SetWaiting(const AttemptKey& key, const std::string& waiting_for);

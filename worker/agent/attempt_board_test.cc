@@ -79,6 +79,18 @@ TEST_F(AttemptBoardTest, BeginsNoAttemptTwiceAndNoneThatIsOlder) {
   EXPECT_TRUE(board_.Begin({"studies/1/trials/2", 1, 10}));
 }
 
+TEST_F(AttemptBoardTest, TheFirstActivityIsNewsUntilItRuns) {
+  ASSERT_TRUE(board_.Begin(key_));
+  board_.SetActivity(key_, "nio 1 of 3");
+  board_.SetActivity(key_, "nio 2 of 3");
+  EXPECT_EQ(news_, 1);
+  EXPECT_EQ(board_.Statuses()[0].activity(), "nio 2 of 3");
+
+  board_.SetRunning(key_, {});
+
+  EXPECT_EQ(board_.Statuses()[0].activity(), "");
+}
+
 TEST_F(AttemptBoardTest, SaysWhatShouldNotWait) {
   ASSERT_TRUE(board_.Begin(key_));
   board_.SetProgress(key_, 1, 0.5);

@@ -216,6 +216,7 @@ absl::Status Slot::On(const Started& started) {
 
 absl::Status Slot::On(const Initializing& initializing) {
   if (current_ != nullptr && current_->trainer_busy) {
+    current_->needs_slab = false;
     board_.SetActivity(current_->key, ActivityText(initializing));
   }
   return absl::OkStatus();
