@@ -16,15 +16,16 @@ from harness import DATASETS, Cluster, Folder, wait_until  # noqa: E402
 EPOCHS = 5
 EXAMPLES = 5000
 MODELS = {
-    "lenet": {"model": {"lenet_300_100": {}}, "dataset": "mnist", "batch_size": 60, "optimizer": {"adam": {"learning_rate": 0.0012}}},
+    "lenet": {"model": {"lenet_300_100": {}}, "dataset": "mnist", "batch_size": 60, "optimizer": {"adam": {"learning_rate": 0.0012}},
+              "classifier": "layers.4"},
     "small_cnn": {"model": {"small_cnn": {}}, "dataset": "cifar10", "batch_size": 64,
-                  "optimizer": {"sgd": {"learning_rate": 0.02, "momentum": 0.9}}},
+                  "optimizer": {"sgd": {"learning_rate": 0.02, "momentum": 0.9}}, "classifier": "linear"},
 }
 # The published code's defaults ask for 100 to 500 iterations on batches of 128.
 ONLY_SOME = {"iterations": 100}
 
 
-def kinds(sources):
+def kinds(sources, classifier):
     """(name in the table, initializer, other fields of the spec)"""
     first, second = (f"{run}/epochs/{EPOCHS}" for run in sources)
     yield "framework default", {"framework_default": {}}, {}
@@ -39,7 +40,7 @@ def kinds(sources):
     yield "normal, N(0, 1)", {"normal": {}}, {}
     yield "uniform, U(0, 1)", {"uniform": {}}, {}
     yield "constant, 0.01", {"constant": {"value": 0.01}}, {}
-    yield "for_layers: last layer N(0, 0.01²)", {"for_layers": {"names": ["*4", "fc"], "initializer": {"normal": {"deviation": 0.01}}}}, {}
+    yield "for_layers: classifier N(0, 0.01²)", {"for_layers": {"names": [classifier], "initializer": {"normal": {"deviation": 0.01}}}}, {}
     yield "lsuv", {"lsuv": {}}, {}
     yield "metainit", {"chain": {"steps": [{"kaiming_normal": {}}, {"metainit": ONLY_SOME}]}}, {}
     yield "gradinit, SGD", {"chain": {"steps": [{"kaiming_normal": {}}, {"gradinit": {**ONLY_SOME, "max_gradient_norm": 1}}]}}, {}
@@ -89,7 +90,7 @@ def table(job, arguments):
             wait_until(lambda: cluster.rows("workers", "list"), "worker")
             cluster.headstart("checkpoints", "import", ROOT / "tests/golden/ghn/ghn2_random_seed0.safetensors", "--name", "ghn2-random")
             source = train(cluster, folder, "sources", spec(job), [101, 102])
-            for name, initializer, others in kinds([run["name"] for run in source["runs"]]):
+            for name, initializer, others in kinds([run["name"] for run in source["runs"]], job["classifier"]):
                 training = train(cluster, folder, name, spec(job, initializer=initializer, **others), seeds)
                 runs = [run for run in training["runs"] if run["state"] == "SUCCEEDED"]
                 if not runs:

@@ -302,7 +302,10 @@ absl::StatusOr<const EnumValueDescriptor*> Filler::Enum(
   for (int i = 0; i < type.value_count(); ++i) {
     const EnumValueDescriptor* const value = type.value(i);
     if (value->number() == 0) continue;  // ..._UNSPECIFIED says nothing.
-    if (IsPlain(node) && node.text == value->name()) return value;
+    // In quotes too, as JSON has it.
+    if (node.kind == YamlNode::Kind::kScalar && node.text == value->name()) {
+      return value;
+    }
     names.push_back(value->name());
   }
   return Error(node.place, path,

@@ -231,6 +231,12 @@ TEST(StudyFileTest, RefusesAnEmptyFile) {
                        "just a word"));
 }
 
+TEST(StudyFileTest, TakesNamesInQuotesAsJsonHasThem) {
+  const auto study = Changed("goal: MAXIMIZE", "goal: \"MAXIMIZE\"");
+  ASSERT_TRUE(study.ok()) << study.status();
+  EXPECT_EQ(study->objective().goal(), v1::Objective::MAXIMIZE);
+}
+
 TEST(StudyFileTest, ReadsNumbersInEveryUsualForm) {
   const absl::StatusOr<v1::Study> study = Study(
       "seed: -7\n"

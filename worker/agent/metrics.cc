@@ -44,6 +44,7 @@ AgentMetrics::AgentMetrics(Telemetry& telemetry)
       evaluate_seconds_(EpochSeconds(telemetry, "evaluate")),
       snapshot_seconds_(EpochSeconds(telemetry, "snapshot")),
       stall_seconds_(EpochSeconds(telemetry, "stall")),
+      initialize_seconds_(EpochSeconds(telemetry, "initialize")),
       succeeded_(Attempts(telemetry, "succeeded")),
       released_(Attempts(telemetry, "released")),
       failed_(Attempts(telemetry, "failed")) {}
@@ -60,6 +61,7 @@ void AgentMetrics::CountRest(const PhaseSeconds& seconds) {
   if (seconds.evaluate > 0) evaluate_seconds_.Observe(seconds.evaluate);
   if (seconds.snapshot > 0) snapshot_seconds_.Observe(seconds.snapshot);
   if (seconds.stall > 0) stall_seconds_.Observe(seconds.stall);
+  if (seconds.initialize > 0) initialize_seconds_.Observe(seconds.initialize);
 }
 
 void AgentMetrics::CountAttempt(v1::Attempt::State state) {

@@ -14,8 +14,8 @@ struct AgentMetrics {
 
   // An epoch's seconds by phase.
   void CountEpoch(const PhaseSeconds& seconds);
-  // What came after an attempt's last epoch: phases that took no time are not
-  // observed.
+  // What came before an attempt's first epoch or after its last: phases that
+  // took no time are not observed.
   void CountRest(const PhaseSeconds& seconds);
   // An attempt's end on this worker.
   void CountAttempt(v1::Attempt::State state);
@@ -31,6 +31,7 @@ struct AgentMetrics {
   prometheus::Histogram& evaluate_seconds_;
   prometheus::Histogram& snapshot_seconds_;
   prometheus::Histogram& stall_seconds_;
+  prometheus::Histogram& initialize_seconds_;
   prometheus::Counter& succeeded_;
   prometheus::Counter& released_;
   prometheus::Counter& failed_;

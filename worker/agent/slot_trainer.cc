@@ -243,7 +243,11 @@ absl::Status Slot::On(const EpochDone& epoch) {
     return absl::InvalidArgumentError(
         absl::StrCat("epoch ", epoch.epoch, " was not its turn"));
   }
-  metrics_.CountEpoch(epoch.seconds);
+  if (epoch.epoch > 0) {
+    metrics_.CountEpoch(epoch.seconds);
+  } else {
+    metrics_.CountRest(epoch.seconds);
+  }
   current_->measured = epoch;
   current_->needs_slab = true;
   return absl::OkStatus();
