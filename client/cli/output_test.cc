@@ -143,10 +143,11 @@ TEST_F(OutputTest, ShowsHowFarAnEpochIs) {
               HasSubstr(" 1 (epoch 2 at 37 %)\n"));
 
   v1::Training training = Text<v1::Training>(kTraining);
+  progress.set_activity("nio 18 of 60: objective -2.8, gradient_norm 1.1");
   *training.mutable_runs(1)->add_attempts()->mutable_progress() = progress;
   cluster_.Answer("GetTraining", training);
   EXPECT_THAT(Table({"trainings", "get", "trainings/1"}),
-              HasSubstr("  10 (epoch 2 at 37 %)  "));
+              HasSubstr("  10 (nio 18 of 60)  "));
 }
 
 TEST_F(OutputTest, TrialsExplain) {

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/units.h"
 #include "client/cli/views.h"
 
@@ -122,15 +123,20 @@ std::vector<std::string> RunsParts(const v1::Training& training) {
     } else if (run.state() == v1::TrainingRun::WAITING) {
       ++waiting;
     } else if (run.state() == v1::TrainingRun::TRAINING) {
-      const std::string& activity =
+      const std::string activity =
           run.attempts().empty()
-              ? std::string()
+              ? ""
               : run.attempts().rbegin()->progress().activity();
-      others.push_back(
-          activity.empty()
-              ? absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
-                             training.resolved_training().epochs())
-              : absl::StrCat(seed, " at its first values, ", activity));
+      if (activity.empty()) {
+        others.push_back(absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
+                                      training.resolved_training().epochs()));
+      } else {
+        // Where a line may end.
+        others.push_back(absl::StrCat(seed, " at its first values"));
+        for (const absl::string_view part : absl::StrSplit(activity, ", ")) {
+          others.emplace_back(part);
+        }
+      }
     } else {
       others.push_back(absl::StrCat(
           seed, " ",

@@ -72,16 +72,22 @@ TEST(TrainingPartsTest, CountsRunsAndNamesThoseInTraining) {
       epoch: 6
       attempts { progress { epoch: 6 share: 0.9 } }
     }
+    runs {
+      seed: 48
+      state: TRAINING
+      attempts { progress { activity: "nio 3 of 9: objective -2, norm 1" } }
+    }
     runs { seed: 44 state: WAITING epoch: 2 }
     runs { seed: 45 state: FAILED epoch: 3 }
   )pb");
   EXPECT_THAT(
       RunsParts(training),
-      ElementsAre("1 of 6 done", "1 waiting", "seed 43 at epoch 5 of 12",
+      ElementsAre("1 of 7 done", "1 waiting", "seed 43 at epoch 5 of 12",
                   "seed 46 at epoch 5.4 of 12", "seed 47 at epoch 6 of 12",
-                  "seed 45 failed"));
+                  "seed 48 at its first values", "nio 3 of 9: objective -2",
+                  "norm 1", "seed 45 failed"));
   EXPECT_EQ(EpochsDone(training), 33);
-  EXPECT_EQ(EpochsInAll(training), 63);
+  EXPECT_EQ(EpochsInAll(training), 75);
 
   EXPECT_THAT(RunsParts(Text<v1::Training>(kTraining)),
               ElementsAre("2 of 2 done", "mean test accuracy 98.10 %"));

@@ -125,7 +125,9 @@ std::string EpochText(const Run& run) {
   if (!run.attempts().empty() && run.attempts().rbegin()->has_progress()) {
     const v1::Attempt::Progress& now = run.attempts().rbegin()->progress();
     if (!now.activity().empty()) {
-      return absl::StrCat(text, " (", now.activity(), ")");
+      // How far, without what it measures.
+      return absl::StrCat(
+          text, " (", now.activity().substr(0, now.activity().find(':')), ")");
     }
     absl::StrAppend(&text, absl::StrFormat(" (epoch %d at %.0f %%)",
                                            now.epoch(), 100 * now.share()));
