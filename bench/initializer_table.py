@@ -82,12 +82,15 @@ def cell(runs, epoch, key, scale):
 def table(job, arguments):
     seeds = list(range(1, arguments.seeds + 1))
     header = [f"{what} {epoch}" for epoch in (0, 1, EPOCHS) for what in ("loss", "accuracy %")]
-    print(f"| initializer | {' | '.join(header)} | seconds | MB |")
-    print("|---|" + "---|" * (len(header) + 2), flush=True)
     with Folder() as folder:
         cluster = Cluster(folder, lease="30s", grace="10m", datasets=arguments.datasets).start()
         try:
-            wait_until(lambda: cluster.rows("workers", "list"), "worker")
+            worker = wait_until(lambda: cluster.rows("workers", "list"), "worker")[0]
+            if job["dataset"] not in worker.get("datasets", []):
+                print(f"skipped: {arguments.datasets} has no {job['dataset']}; headstart datasets list says where to get it")
+                return
+            print(f"| initializer | {' | '.join(header)} | seconds | MB |")
+            print("|---|" + "---|" * (len(header) + 2), flush=True)
             cluster.headstart("checkpoints", "import", ROOT / "tests/golden/ghn/ghn2_random_seed0.safetensors", "--name", "ghn2-random")
             source = train(cluster, folder, "sources", spec(job), [101, 102])
             for name, initializer, others in kinds([run["name"] for run in source["runs"]], job["classifier"]):
