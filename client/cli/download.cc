@@ -13,12 +13,10 @@
 #include "absl/strings/str_replace.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "client/cli/units.h"
+#include "client/cli/byte_progress.h"
 
 namespace headstart::client {
 namespace {
-
-constexpr absl::Duration kQuietTime = absl::Seconds(2);
 
 absl::Status AlreadyThere(const std::string& file) {
   return absl::AlreadyExistsError(
@@ -61,18 +59,11 @@ absl::StatusOr<int64_t> DownloadToFile(Client& client, Printer& printer,
   v1::DownloadCheckpointRequest request;
   request.set_name(options.checkpoint);
   request.set_exclude_buffers(!options.include_buffers);
-  int64_t done_bytes = 0;
-  absl::Duration last_said = clock.Monotonic();
+  ByteProgress progress(printer, clock, options.checkpoint);
   HS_RETURN_IF_ERROR(client.DownloadCheckpoint(
       request, [&](absl::string_view bytes, int64_t total_bytes) {
         HS_RETURN_IF_ERROR(WriteAll(file, temporary, bytes));
-        done_bytes += static_cast<int64_t>(bytes.size());
-        if (clock.Monotonic() - last_said >= kQuietTime) {
-          last_said = clock.Monotonic();
-          printer.Progress(absl::StrCat(options.checkpoint, ": ",
-                                        HumanBytes(done_bytes), " of ",
-                                        HumanBytes(total_bytes)));
-        }
+        progress.Add(static_cast<int64_t>(bytes.size()), total_bytes);
         return absl::OkStatus();
       }));
 
@@ -88,7 +79,7 @@ absl::StatusOr<int64_t> DownloadToFile(Client& client, Printer& printer,
   std::move(remove_file).Cancel();
   const std::string folder = std::filesystem::path(options.file).parent_path();
   HS_RETURN_IF_ERROR(SyncFolder(folder.empty() ? "." : folder));
-  return done_bytes;
+  return progress.done_bytes();
 }
 
 }  // namespace headstart::client

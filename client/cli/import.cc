@@ -15,7 +15,7 @@
 #include "base/dtype.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "client/cli/units.h"
+#include "client/cli/byte_progress.h"
 #include "storage/blob/blob_store.h"
 #include "storage/catalog/manifest.h"
 #include "storage/safetensors/safetensors.h"
@@ -26,40 +26,12 @@ namespace {
 using storage::Blob;
 using storage::Digest;
 
-constexpr absl::Duration kQuietTime = absl::Seconds(2);
 constexpr int64_t kPartBytes = int64_t{1} << 20;
 // Blobs that are sent with one call.
 constexpr int64_t kGroupBytes = int64_t{16} << 20;
 // Uploads of what storage says is missing; the second is for blobs that were
 // collected while the first took its time.
 constexpr int kUploadsMax = 3;
-
-// Says every two seconds how many bytes of all are done.
-class Progress {
- public:
-  Progress(Printer& printer, Clock& clock, std::string what, int64_t total)
-      : printer_(printer),
-        clock_(clock),
-        what_(std::move(what)),
-        total_bytes_(total),
-        last_said_(clock.Monotonic()) {}
-
-  void Add(int64_t bytes) {
-    done_bytes_ += bytes;
-    if (clock_.Monotonic() - last_said_ < kQuietTime) return;
-    last_said_ = clock_.Monotonic();
-    printer_.Progress(absl::StrCat(what_, ": ", HumanBytes(done_bytes_), " of ",
-                                   HumanBytes(total_bytes_)));
-  }
-
- private:
-  Printer& printer_;
-  Clock& clock_;
-  const std::string what_;
-  const int64_t total_bytes_;
-  int64_t done_bytes_ = 0;
-  absl::Duration last_said_;
-};
 
 // A file that is read at offsets.
 class SourceFile {
@@ -144,7 +116,7 @@ absl::StatusOr<storage::SafetensorsLayout> ReadLayout(const SourceFile& file) {
 }
 
 absl::StatusOr<Digest> DigestOf(const SourceFile& file, const Extent& extent,
-                                Progress& progress) {
+                                ByteProgress& progress) {
   storage::Hasher hasher;
   for (int64_t done = 0; done < extent.bytes;) {
     HS_ASSIGN_OR_RETURN(const std::string part,
@@ -152,14 +124,14 @@ absl::StatusOr<Digest> DigestOf(const SourceFile& file, const Extent& extent,
                                   std::min(kPartBytes, extent.bytes - done)));
     hasher.Update(part);
     done += static_cast<int64_t>(part.size());
-    progress.Add(static_cast<int64_t>(part.size()));
+    progress.Add(static_cast<int64_t>(part.size()), file.bytes());
   }
   return hasher.Finish();
 }
 
 // The manifest, with every byte of the file read once.
 absl::StatusOr<Plan> MakePlan(const SourceFile& file, const std::string& run,
-                              Progress& progress) {
+                              ByteProgress& progress) {
   HS_ASSIGN_OR_RETURN(const storage::SafetensorsLayout layout,
                       ReadLayout(file));
   Plan plan;
@@ -205,7 +177,7 @@ absl::StatusOr<Blob> ReadBlob(const SourceFile& file, const Digest& digest,
 }
 
 absl::Status UploadMissing(Client& client, const SourceFile& file,
-                           const Plan& plan, Progress& progress) {
+                           const Plan& plan, ByteProgress& progress) {
   std::vector<Digest> digests;
   for (const auto& [digest, extent] : plan.blobs) digests.push_back(digest);
   HS_ASSIGN_OR_RETURN(const std::vector<Digest> missing,
@@ -214,7 +186,7 @@ absl::Status UploadMissing(Client& client, const SourceFile& file,
   int64_t group_bytes = 0;
   const auto send = [&]() -> absl::Status {
     HS_RETURN_IF_ERROR(client.UploadBlobs(group));
-    progress.Add(group_bytes);
+    progress.Add(group_bytes, file.bytes());
     group.clear();
     group_bytes = 0;
     return absl::OkStatus();
@@ -245,15 +217,13 @@ absl::StatusOr<v1::Checkpoint> ImportFile(Client& client, Printer& printer,
                                           Clock& clock,
                                           const ImportOptions& options) {
   HS_ASSIGN_OR_RETURN(const SourceFile file, SourceFile::Open(options.file));
-  Progress reading(printer, clock, absl::StrCat("reading ", options.file),
-                   file.bytes());
+  ByteProgress reading(printer, clock, absl::StrCat("reading ", options.file));
   HS_ASSIGN_OR_RETURN(const Plan plan, MakePlan(file, options.run, reading));
 
   v1::ImportCheckpointRequest request;
   *request.mutable_manifest() = plan.manifest;
   request.set_reason(options.reason);
-  Progress sending(printer, clock, absl::StrCat("sending ", options.file),
-                   file.bytes());
+  ByteProgress sending(printer, clock, absl::StrCat("sending ", options.file));
   // Asked first, so that a name which is taken costs no upload.
   for (int uploads = 0;; ++uploads) {
     const absl::StatusOr<v1::Checkpoint> checkpoint =

@@ -69,11 +69,12 @@ absl::StatusOr<CommitProposal> CommitProposal::Check(
                      "; an import is imports/{name}, epoch 0."));
   }
   if (!manifest.parent().empty() || manifest.has_measurement() ||
-      manifest.has_initializer() || manifest.has_environment()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(proposal.name.ToString(),
-                     ": parent, measurement, initializer and environment are "
-                     "for what was trained here; leave them out."));
+      manifest.has_initializer() || manifest.has_initialization() ||
+      manifest.has_environment()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        proposal.name.ToString(),
+        ": parent, measurement, initializer, initialization and environment "
+        "are for what was trained here; leave them out."));
   }
   proposal.weights = Propose(manifest);
   return proposal;

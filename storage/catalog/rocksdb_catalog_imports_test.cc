@@ -173,6 +173,8 @@ TEST_F(ImportsTest, RefusesWhatIsNoImport) {
           "there are none");
   refused([](auto& r) { r.mutable_manifest()->mutable_measurement(); },
           "leave them out");
+  refused([](auto& r) { r.mutable_manifest()->mutable_initialization(); },
+          "leave them out");
   refused(
       [](auto& r) {
         r.mutable_manifest()->mutable_tensors(0)->set_role(

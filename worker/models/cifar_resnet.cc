@@ -6,6 +6,15 @@
 namespace headstart::worker {
 namespace {
 
+// Of both kinds below.
+std::vector<std::vector<std::string>> Parts() {
+  return {{"conv1", "bn1"},
+          {"layer1"},
+          {"layer2"},
+          {"layer3"},
+          {"layer4", "linear"}};
+}
+
 using torch::nn::BatchNorm2d;
 using torch::nn::Sequential;
 
@@ -37,11 +46,7 @@ class CifarResnet final : public Model, public initializers::BlockedModel {
   }
 
   std::vector<std::vector<std::string>> BlockParts() const override {
-    return {{"conv1", "bn1"},
-            {"layer1"},
-            {"layer2"},
-            {"layer3"},
-            {"layer4", "linear"}};
+    return Parts();
   }
 
  private:
@@ -105,11 +110,7 @@ class PreactResnet18 final : public Model, public initializers::BlockedModel {
   }
 
   std::vector<std::vector<std::string>> BlockParts() const override {
-    return {{"conv1", "bn1"},
-            {"layer1"},
-            {"layer2"},
-            {"layer3"},
-            {"layer4", "linear"}};
+    return Parts();
   }
 
  private:
