@@ -89,11 +89,6 @@ def main():
             refused(cluster, "checkpoints", "import", other, "--name", "lenet",
                     words=["ALREADY_EXISTS", "Choose another name", f"checkpoints unpin {NAME}"])
 
-            cluster.storage.kill()
-            cluster.start_storage()
-            cluster.headstart("checkpoints", "download", NAME, "-o", folder / "back.safetensors")
-            assert read(folder / "back.safetensors") == weights(1)
-
             training = f"""\
 training:
   model: {{lenet_300_100: {{}}}}
@@ -109,6 +104,12 @@ seeds: [1, 2]
                     words=["NOT_FOUND", "imports/resnet", "checkpoints list imports"])
             refused(cluster, "trainings", "create", "--from", NAME, "--seeds", "1",
                     words=["INVALID_ARGUMENT", "training.model", "no training to inherit from"])
+
+            # What is asked for before the scheduler has found storage again is taken, and waits for it.
+            cluster.storage.kill()
+            cluster.start_storage()
+            cluster.headstart("checkpoints", "download", NAME, "-o", folder / "back.safetensors")
+            assert read(folder / "back.safetensors") == weights(1)
             name = cluster.rows("trainings", "create", "-f", write_study(folder / "t.yaml", training))[-1]["name"]
             over = wait_until(
                 lambda: next((row for row in cluster.rows("trainings", "get", name)
