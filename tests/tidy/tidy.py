@@ -60,6 +60,7 @@ MAY_INCLUDE = {
                        "worker/spec_fields", "worker/trainer_protocol",
                        "worker/training"],
     "client": ["base", "base/net", "proto", "storage/blob", "storage/catalog"],
+    "client/plot": ["base"],
     "client/cli": ["base", "base/net", "proto", "client", "storage/blob",
                    "storage/catalog", "storage/safetensors",
                    # `headstart datasets` lists and verifies without a worker.
