@@ -14,6 +14,9 @@
 namespace headstart::initializers {
 namespace {
 
+// So large that no hypernetwork has it, and products of two still fit.
+constexpr int64_t kSizeMax = int64_t{1} << 24;
+
 // The shapes that say all sizes.
 class Shapes final {
  public:
@@ -32,6 +35,11 @@ class Shapes final {
     } else if (found->shape.size() != dimensions) {
       wrong_.push_back(absl::StrCat(name, " has ", found->shape.size(),
                                     " dimensions, not ", dimensions));
+    } else if (*std::max_element(found->shape.begin(), found->shape.end()) >
+               kSizeMax) {
+      wrong_.push_back(absl::StrCat(name, " is [",
+                                    absl::StrJoin(found->shape, ", "),
+                                    "], above ", kSizeMax));
     } else {
       std::copy_n(found->shape.begin(), dimensions, shape.begin());
     }

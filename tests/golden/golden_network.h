@@ -74,7 +74,8 @@ class GoldenNetwork final : public torch::nn::Module {
     torch::nn::Module* parent = this;
     std::vector<std::string> parts = absl::StrSplit(path, '.');
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
-      const auto child = parent->named_children().find(parts[i]);
+      const auto children = parent->named_children();
+      const auto* const child = children.find(parts[i]);
       parent = child != nullptr
                    ? child->get()
                    : parent
