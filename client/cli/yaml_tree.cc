@@ -12,31 +12,10 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace headstart::client {
 namespace {
-
-// Length of the UTF-8 sequence that `text` begins with; 0 when it is none.
-int Utf8Length(absl::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(0);
-  if (first < 0x80) return 1;
-  const int length = first >= 0xC2 && first < 0xE0   ? 2
-                     : first >= 0xE0 && first < 0xF0 ? 3
-                     : first >= 0xF0 && first < 0xF5 ? 4
-                                                     : 0;
-  if (length == 0 || text.size() < static_cast<size_t>(length)) return 0;
-  for (int i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, and what lies beyond U+10FFFF.
-  const uint8_t second = byte(1);
-  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
-      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) {
-    return 0;
-  }
-  return length;
-}
 
 // Protobuf's texts must be UTF-8, and the YAML scanner takes some control
 // characters for the end of the file.
@@ -44,8 +23,8 @@ absl::Status CheckCharacters(absl::string_view text,
                              absl::string_view file_name) {
   YamlPlace place;
   while (!text.empty()) {
-    const int length = Utf8Length(text);
-    if (length == 0) {
+    const auto character = FirstUtf8Character(text);
+    if (!character.has_value()) {
       return YamlError(file_name, place, "this byte is not UTF-8 text");
     }
     const char c = text[0];
@@ -55,7 +34,7 @@ absl::Status CheckCharacters(absl::string_view text,
       return YamlError(file_name, place,
                        "control characters are not allowed here");
     }
-    text.remove_prefix(length);
+    text.remove_prefix(character->byte_count);
     if (c == '\n') {
       ++place.line;
       place.column = 1;

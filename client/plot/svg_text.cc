@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/utf8.h"
 
 namespace headstart::client {
 namespace {
@@ -13,36 +14,10 @@ namespace {
 constexpr uint32_t kReplacement = 0xFFFD;
 constexpr absl::string_view kEllipsis = "\u2026";
 
-// A character, or U+FFFD for a byte that begins none.
-struct Character {
-  uint32_t code = kReplacement;
-  size_t byte_count = 1;
-};
-
-// The first character of `text`, which is not empty.
-Character FirstCharacter(absl::string_view text) {
-  const auto lead = static_cast<uint8_t>(text[0]);
-  if (lead < 0x80) {
-    return {lead, 1};
-  }
-  const size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < size) {
-    return {};
-  }
-  uint32_t code = lead & (0xFFu >> (size + 1));
-  for (size_t i = 1; i < size; ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    if ((byte & 0xC0) != 0x80) {
-      return {};
-    }
-    code = code << 6 | (byte & 0x3F);
-  }
-  constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (code < kSmallest[size] || code > 0x10FFFF ||
-      (code >= 0xD800 && code < 0xE000)) {
-    return {};
-  }
-  return {code, size};
+// Of a text that is not empty; U+FFFD for a byte that begins no character.
+Utf8Character FirstCharacter(absl::string_view text) {
+  return FirstUtf8Character(text).value_or(
+      Utf8Character{kReplacement, /*byte_count=*/1});
 }
 
 // In parts of the font size.
@@ -74,7 +49,7 @@ double CharacterWidth(uint32_t code) {
 std::string EscapeXml(absl::string_view text) {
   std::string escaped;
   while (!text.empty()) {
-    const Character character = FirstCharacter(text);
+    const Utf8Character character = FirstCharacter(text);
     const uint32_t code = character.code;
     if (code == '<') {
       escaped += "&lt;";
@@ -115,7 +90,7 @@ std::string Px(double value) {
 double TextWidth(absl::string_view text, double font_size) {
   double width = 0;
   while (!text.empty()) {
-    const Character character = FirstCharacter(text);
+    const Utf8Character character = FirstCharacter(text);
     width += CharacterWidth(character.code);
     text.remove_prefix(character.byte_count);
   }
@@ -129,7 +104,7 @@ std::string FitText(absl::string_view text, double width, double font_size) {
   double room = width - TextWidth(kEllipsis, font_size);
   size_t kept = 0;
   while (kept < text.size()) {
-    const Character character = FirstCharacter(text.substr(kept));
+    const Utf8Character character = FirstCharacter(text.substr(kept));
     room -= CharacterWidth(character.code) * font_size;
     if (room < 0) {
       break;
