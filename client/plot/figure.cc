@@ -140,12 +140,11 @@ absl::StatusOr<std::string> DrawSvg(const Figure& figure) {
       "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"hs-plot\" "
       "role=\"img\" width=\"",
       figure.width, "\" height=\"", height, "\" viewBox=\"0 0 ", figure.width,
-      " ", height, "\">\n<title>",
-      EscapeXml(figure.title.empty() ? "Figure" : figure.title),
-      "</title>\n<desc>", EscapeXml(Description(figure, legend)),
-      "</desc>\n<style>", StyleSheet(), "</style>\n",
-      "<rect class=\"hsp-paper\" width=\"", figure.width, "\" height=\"",
-      height, "\"/>\n", body, "</svg>\n");
+      " ", height, "\">\n",
+      TitleElement(figure.title.empty() ? "Figure" : figure.title), "\n<desc>",
+      EscapeXml(Description(figure, legend)), "</desc>\n<style>", StyleSheet(),
+      "</style>\n", "<rect class=\"hsp-paper\" width=\"", figure.width,
+      "\" height=\"", height, "\"/>\n", body, "</svg>\n");
 }
 
 namespace {

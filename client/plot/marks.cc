@@ -19,11 +19,6 @@ constexpr double kGroupShare = 0.8;  // Of the room between two categories.
 constexpr double kBarWidthMax = 64;
 constexpr double kErrorCap = 3;  // Half the width of an error bar's ends.
 
-std::string Title(absl::string_view text) {
-  return text.empty() ? ""
-                      : absl::StrCat("<title>", EscapeXml(text), "</title>");
-}
-
 // A path element of a style sheet class. `attributes` begin with a space.
 std::string Path(absl::string_view css_class, absl::string_view commands,
                  absl::string_view title = "",
@@ -33,8 +28,9 @@ std::string Path(absl::string_view css_class, absl::string_view commands,
   }
   const std::string element = absl::StrCat("<path class=\"", css_class, "\"",
                                            attributes, " d=\"", commands, "\"");
-  return title.empty() ? absl::StrCat(element, "/>\n")
-                       : absl::StrCat(element, ">", Title(title), "</path>\n");
+  return title.empty()
+             ? absl::StrCat(element, "/>\n")
+             : absl::StrCat(element, ">", TitleElement(title), "</path>\n");
 }
 
 std::string Group(int style, absl::string_view inside) {

@@ -74,6 +74,11 @@ std::string EscapeXml(absl::string_view text) {
   return escaped;
 }
 
+std::string TitleElement(absl::string_view text) {
+  return text.empty() ? ""
+                      : absl::StrCat("<title>", EscapeXml(text), "</title>");
+}
+
 std::string Px(double value) {
   const int64_t hundredths = std::llround(value * 100);
   const int64_t size = std::abs(hundredths);
@@ -134,11 +139,9 @@ std::string TextElement(absl::string_view text, double x, double y,
                         double width, double font_size,
                         absl::string_view attributes) {
   const std::string fitted = FitText(text, width, font_size);
-  return absl::StrCat(
-      "<text x=\"", Px(x), "\" y=\"", Px(y), "\"", attributes, ">",
-      fitted == text ? ""
-                     : absl::StrCat("<title>", EscapeXml(text), "</title>"),
-      EscapeXml(fitted), "</text>\n");
+  return absl::StrCat("<text x=\"", Px(x), "\" y=\"", Px(y), "\"", attributes,
+                      ">", fitted == text ? "" : TitleElement(text),
+                      EscapeXml(fitted), "</text>\n");
 }
 
 }  // namespace headstart::client

@@ -12,6 +12,9 @@ namespace headstart::client {
 // cannot hold (control characters, broken UTF-8) becomes U+FFFD.
 std::string EscapeXml(absl::string_view text);
 
+// A <title> element, which readers show as a tooltip; nothing for no text.
+std::string TitleElement(absl::string_view text);
+
 // A length or coordinate in pixels: at most two decimals, "-0" never.
 std::string Px(double value);
 
