@@ -8,6 +8,9 @@
 
 namespace headstart::worker {
 
+// At least so long between two messages on how far work is.
+inline constexpr absl::Duration kProgressInterval = absl::Seconds(1);
+
 // Tells the host now and then that there is life, and asks it whether to stop
 // at once: first `after` that time, then every 10 seconds. One thread; both
 // must outlive it.

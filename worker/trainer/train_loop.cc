@@ -24,8 +24,6 @@
 namespace headstart::worker {
 namespace {
 
-constexpr absl::Duration kStepMessageInterval = absl::Seconds(1);
-
 // One assignment on its way through its epochs. What interrupts it, a stop
 // asked for by the host, travels as Cancelled inside this file.
 class Loop final {
@@ -164,7 +162,7 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
   const int64_t steps = (examples + batch_size - 1) / batch_size;
   const std::vector<int32_t> order = EpochOrder(assign_.seed, epoch, examples);
   const double base_rate = LearningRate(run_.recipe.optimizer);
-  absl::Duration next_message = clock_.Monotonic() + kStepMessageInterval;
+  absl::Duration next_message = clock_.Monotonic() + kProgressInterval;
   run_.model->train();
   engine_->BeginEpoch(epoch);
 
@@ -181,7 +179,7 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
         absl::MakeConstSpan(order).subspan(step * batch_size, batch_size)));
     HS_RETURN_IF_ERROR(engine_->Deliver(/*wait=*/false));
     if (const absl::Duration now = clock_.Monotonic(); now >= next_message) {
-      next_message = now + kStepMessageInterval;
+      next_message = now + kProgressInterval;
       const EpochSums sums = engine_->ReadSums();
       HS_RETURN_IF_ERROR(CheckLoss(sums, epoch, step + 1));
       HS_RETURN_IF_ERROR(engine_->Deliver(/*wait=*/true));

@@ -31,9 +31,6 @@ using initializers::InitializationReport;
 using initializers::LearningProgress;
 using initializers::NamedTensor;
 
-// Between two messages on how learning gets on.
-constexpr absl::Duration kMessageInterval = absl::Seconds(1);
-
 absl::Status CheckEpochs(const Assign& assign, const Recipe& recipe);
 absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples);
 void SeedDefaultGenerator(int64_t seed);
@@ -198,11 +195,11 @@ absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
         " examples, but there are ", examples, " training examples."));
   }
   Pulse pulse(clock, host);
-  absl::Duration next_message = clock.Monotonic() + kMessageInterval;
+  absl::Duration next_message = clock.Monotonic() + kProgressInterval;
   const auto note = [&](const LearningProgress& progress) {
     const absl::Duration now = clock.Monotonic();
     if (now < next_message) return;
-    next_message = now + kMessageInterval;
+    next_message = now + kProgressInterval;
     // That nobody listens shows with the next message that matters.
     host.Send(ToMessage(progress)).IgnoreError();
   };
