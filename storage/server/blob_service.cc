@@ -182,6 +182,11 @@ int64_t ByteBudget::waiting() const {
   return last_ - first_;
 }
 
+int64_t ByteBudget::taken_bytes() const {
+  MutexLock lock(&mu_);
+  return taken_bytes_;
+}
+
 grpc::Status BlobService::FindMissingBlobs(
     grpc::ServerContext*, const v1::FindMissingBlobsRequest* request,
     v1::FindMissingBlobsResponse* response) {

@@ -23,6 +23,7 @@ class ByteBudget {
   void Give(int64_t bytes);
 
   int64_t waiting() const;
+  int64_t taken_bytes() const;
 
  private:
   bool Fits(int64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -52,6 +53,8 @@ class BlobService final : public v1::BlobService::Service {
 
   // Uploads that wait for memory.
   int64_t WaitingUploads() const { return upload_budget_.waiting(); }
+  // Of the blobs that uploads hold in memory now.
+  int64_t HeldBytes() const { return upload_budget_.taken_bytes(); }
 
   grpc::Status FindMissingBlobs(
       grpc::ServerContext* context, const v1::FindMissingBlobsRequest* request,

@@ -122,6 +122,8 @@ TEST_F(BlobServiceTest, TakesInNoMoreBytesAtATimeThanItMay) {
   v1::UploadBlobsResponse response;
   auto first = stub->UploadBlobs(&context, &response);
   ASSERT_TRUE(first->Write(Part(Sha(first_bytes), 600, "a")));
+  // Written is not yet read: the other would come first, and wait for nobody.
+  while (small.blob_service().HeldBytes() < 600) std::this_thread::yield();
   std::thread other([&] {
     RemoteBlobStore remote(small.Connect());
     EXPECT_OK(
