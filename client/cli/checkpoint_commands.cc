@@ -45,6 +45,7 @@ absl::Status DownloadCheckpoint(Session& session) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
   DownloadOptions options = {.file = session.flags().output,
                              .include_buffers = session.flags().include_buffers,
+                             .include_masks = session.flags().include_masks,
                              .overwrite = session.flags().force};
   HS_ASSIGN_OR_RETURN(options.checkpoint,
                       session.Resolve(session.flags().name));

@@ -26,7 +26,7 @@ enum Use : uint32_t {
   kDryRun = 1 << 3,
   kBest = 1 << 4,
   kState = 1 << 5,
-  kDownload = 1 << 6,  // -o, --include-buffers, --force
+  kDownload = 1 << 6,  // -o, --include-buffers, --include-masks, --force
   kReason = 1 << 7,
   kFrom = 1 << 8,  // --from, --epochs, --seeds
   kDatasets = 1 << 9,
@@ -234,6 +234,9 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
     app.add_flag("--include-buffers", flags.include_buffers,
                  "With batch-norm statistics and counters. Default true; "
                  "--include-buffers=false leaves them out");
+    app.add_flag("--include-masks", flags.include_masks,
+                 "With the masks of a pruned run, as mask.<parameter>; what is "
+                 "pruned is 0 in any case");
     app.add_flag("--force", flags.force, "Overwrite a file that is there");
   }
   if (has(kReason)) {

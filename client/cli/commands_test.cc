@@ -448,9 +448,13 @@ TEST_F(CommandsTest, CompactSaysWhatItFreed) {
 TEST_F(CommandsTest, DownloadsToAFileAndNeverOverwrites) {
   cluster_.SetFile("the bytes", 4, 100);
   const std::string file = folder_ / "m.safetensors";
-  const std::vector<std::string> command = {
-      "checkpoints", "download", "studies/1/trials/4/epochs/5",
-      "-o",          file,       "--include-buffers=false"};
+  const std::vector<std::string> command = {"checkpoints",
+                                            "download",
+                                            "studies/1/trials/4/epochs/5",
+                                            "-o",
+                                            file,
+                                            "--include-buffers=false",
+                                            "--include-masks"};
 
   const Said said = Run(command, /*terminal=*/false);
   EXPECT_EQ(said.exit_code, 0) << said.error;
@@ -459,7 +463,7 @@ TEST_F(CommandsTest, DownloadsToAFileAndNeverOverwrites) {
   EXPECT_THAT(cluster_.TakeCalls(),
               ElementsAre("DownloadCheckpoint name: "
                           "\"studies/1/trials/4/epochs/5\" exclude_buffers: "
-                          "true"));
+                          "true include_masks: true"));
 
   cluster_.SetFile("other bytes", 4, 100);
   const Said again = Run(command);

@@ -59,6 +59,7 @@ absl::StatusOr<int64_t> DownloadToFile(Client& client, Printer& printer,
   v1::DownloadCheckpointRequest request;
   request.set_name(options.checkpoint);
   request.set_exclude_buffers(!options.include_buffers);
+  request.set_include_masks(options.include_masks);
   ByteProgress progress(printer, clock, options.checkpoint);
   HS_RETURN_IF_ERROR(client.DownloadCheckpoint(
       request, [&](absl::string_view bytes, int64_t total_bytes) {

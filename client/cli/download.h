@@ -15,6 +15,7 @@ struct DownloadOptions {
   std::string checkpoint;  // Full name, resolved.
   std::string file;        // Its folder exists.
   bool include_buffers = true;
+  bool include_masks = false;
   bool overwrite = false;
 };
 

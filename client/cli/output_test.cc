@@ -191,7 +191,7 @@ studies/1/trials/4/epochs/5  1.07 MB       -              97.00 %              -
 )");
   EXPECT_EQ(
       Json({"checkpoints", "list"}),
-      R"({"name":"studies/1/trials/4/epochs/5","run":"studies/1/trials/4","epoch":"5","manifest_digest":"AQI=","measurement":{"validation_accuracy":0.97},"tensor_bytes":"1066440","tensor_count":"6","resume_bytes":"0","references":[{"checkpoint":"","owner":"studies/1","reason":"BEST_TRIAL","detail":"rank 1"},{"checkpoint":"","owner":"person","reason":"PINNED","detail":"for the paper"}],"attempt":"0","peak_memory_bytes":"0","commit_time":"2027-01-15T08:00:00Z"}
+      R"({"name":"studies/1/trials/4/epochs/5","run":"studies/1/trials/4","epoch":"5","manifest_digest":"AQI=","measurement":{"survivors":[],"validation_accuracy":0.97},"tensor_bytes":"1066440","tensor_count":"6","resume_bytes":"0","references":[{"checkpoint":"","owner":"studies/1","reason":"BEST_TRIAL","detail":"rank 1"},{"checkpoint":"","owner":"person","reason":"PINNED","detail":"for the paper"}],"attempt":"0","peak_memory_bytes":"0","commit_time":"2027-01-15T08:00:00Z"}
 )");
 }
 

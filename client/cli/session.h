@@ -30,6 +30,7 @@ struct Flags {
   std::string state;
   std::string output;
   bool include_buffers = true;
+  bool include_masks = false;
   bool force = false;
   std::string reason;
   std::string from;

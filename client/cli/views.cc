@@ -65,33 +65,42 @@ std::string TimeText(const v1::PhaseSeconds& seconds) {
 
 Table EpochTable(
     const google::protobuf::RepeatedPtrField<v1::EpochRecord>& epochs) {
-  Table table({{"EPOCH", kRight},
-               {"TRAINING LOSS", kRight},
-               {"TRAINING ACCURACY", kRight},
-               {"VALIDATION LOSS", kRight},
-               {"VALIDATION ACCURACY", kRight},
-               {"TEST LOSS", kRight},
-               {"TEST ACCURACY", kRight},
-               {"TIME", kRight},
-               {"EXAMPLES/S", kRight},
-               {"MEMORY", kRight}});
+  const bool pruned = std::any_of(
+      epochs.begin(), epochs.end(), [](const v1::EpochRecord& epoch) {
+        return epoch.measurement().has_survivor_share();
+      });
+  std::vector<Table::Column> columns = {{"EPOCH", kRight},
+                                        {"TRAINING LOSS", kRight},
+                                        {"TRAINING ACCURACY", kRight},
+                                        {"VALIDATION LOSS", kRight},
+                                        {"VALIDATION ACCURACY", kRight},
+                                        {"TEST LOSS", kRight},
+                                        {"TEST ACCURACY", kRight},
+                                        {"TIME", kRight},
+                                        {"EXAMPLES/S", kRight},
+                                        {"MEMORY", kRight}};
+  if (pruned) columns.push_back({"WEIGHTS LEFT", kRight});
+  Table table(std::move(columns));
   for (const v1::EpochRecord& epoch : epochs) {
     const v1::Measurement& m = epoch.measurement();
-    table.Add(
-        {absl::StrCat(epoch.epoch()),
-         Number(If(m.has_training_loss(), m.training_loss())),
-         Percent(If(m.has_training_accuracy(), m.training_accuracy())),
-         Number(If(m.has_validation_loss(), m.validation_loss())),
-         Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
-         Number(If(m.has_test_loss(), m.test_loss())),
-         Percent(If(m.has_test_accuracy(), m.test_accuracy())),
-         TimeText(epoch.seconds()),
-         epoch.epoch() == 0
-             ? "-"
-             : absl::StrFormat("%.0f", epoch.examples_per_second()),
-         epoch.peak_memory_bytes() == 0
-             ? "-"
-             : HumanBytes(epoch.peak_memory_bytes())});
+    std::vector<std::string> row = {
+        absl::StrCat(epoch.epoch()),
+        Number(If(m.has_training_loss(), m.training_loss())),
+        Percent(If(m.has_training_accuracy(), m.training_accuracy())),
+        Number(If(m.has_validation_loss(), m.validation_loss())),
+        Percent(If(m.has_validation_accuracy(), m.validation_accuracy())),
+        Number(If(m.has_test_loss(), m.test_loss())),
+        Percent(If(m.has_test_accuracy(), m.test_accuracy())),
+        TimeText(epoch.seconds()),
+        epoch.epoch() == 0
+            ? "-"
+            : absl::StrFormat("%.0f", epoch.examples_per_second()),
+        epoch.peak_memory_bytes() == 0 ? "-"
+                                       : HumanBytes(epoch.peak_memory_bytes())};
+    if (pruned) {
+      row.push_back(Percent(If(m.has_survivor_share(), m.survivor_share())));
+    }
+    table.Add(std::move(row));
   }
   return table;
 }
@@ -443,31 +452,35 @@ Table CheckpointTable(absl::Span<const v1::Checkpoint> checkpoints) {
 std::vector<std::string> CheckpointLines(const v1::Checkpoint& checkpoint) {
   const v1::Manifest& manifest = checkpoint.manifest();
   const v1::Measurement& m = checkpoint.measurement();
-  std::vector<std::string> lines = FieldLines(
-      {{"name", checkpoint.name()},
-       {"model", OrDash(manifest.model())},
-       {"digest", DigestText(checkpoint.manifest_digest())},
-       {"kept as", ReferencesText(checkpoint)},
-       {"weights", absl::StrCat(HumanBytes(checkpoint.tensor_bytes()), " in ",
-                                Count(checkpoint.tensor_count(), "tensor"))},
-       {"resume", checkpoint.resume_bytes() > 0
-                      ? HumanBytes(checkpoint.resume_bytes())
-                      : "-"},
-       {"training loss", Number(If(m.has_training_loss(), m.training_loss()))},
-       {"validation loss",
-        Number(If(m.has_validation_loss(), m.validation_loss()))},
-       {"validation accuracy",
-        Percent(If(m.has_validation_accuracy(), m.validation_accuracy()))},
-       {"test loss", Number(If(m.has_test_loss(), m.test_loss()))},
-       {"test accuracy", Percent(If(m.has_test_accuracy(), m.test_accuracy()))},
-       {"input transform", OrDash(manifest.input_transform())},
-       {"trained with", OrDash(manifest.environment().library())},
-       {"trained on", OrDash(manifest.environment().device())},
-       {"committed", Instant(checkpoint.commit_time())},
-       {"took", TimeText(checkpoint.seconds())},
-       {"memory", checkpoint.peak_memory_bytes() > 0
-                      ? HumanBytes(checkpoint.peak_memory_bytes())
-                      : "-"}});
+  std::vector<std::pair<std::string, std::string>> fields = {
+      {"name", checkpoint.name()},
+      {"model", OrDash(manifest.model())},
+      {"digest", DigestText(checkpoint.manifest_digest())},
+      {"kept as", ReferencesText(checkpoint)},
+      {"weights", absl::StrCat(HumanBytes(checkpoint.tensor_bytes()), " in ",
+                               Count(checkpoint.tensor_count(), "tensor"))},
+      {"resume", checkpoint.resume_bytes() > 0
+                     ? HumanBytes(checkpoint.resume_bytes())
+                     : "-"},
+      {"training loss", Number(If(m.has_training_loss(), m.training_loss()))},
+      {"validation loss",
+       Number(If(m.has_validation_loss(), m.validation_loss()))},
+      {"validation accuracy",
+       Percent(If(m.has_validation_accuracy(), m.validation_accuracy()))},
+      {"test loss", Number(If(m.has_test_loss(), m.test_loss()))},
+      {"test accuracy", Percent(If(m.has_test_accuracy(), m.test_accuracy()))},
+      {"input transform", OrDash(manifest.input_transform())},
+      {"trained with", OrDash(manifest.environment().library())},
+      {"trained on", OrDash(manifest.environment().device())},
+      {"committed", Instant(checkpoint.commit_time())},
+      {"took", TimeText(checkpoint.seconds())},
+      {"memory", checkpoint.peak_memory_bytes() > 0
+                     ? HumanBytes(checkpoint.peak_memory_bytes())
+                     : "-"}};
+  if (m.has_survivor_share()) {
+    fields.emplace_back("weights left", Percent(m.survivor_share()));
+  }
+  std::vector<std::string> lines = FieldLines(fields);
   Append(lines, InitializationLines(manifest.initialization()));
   Table tensors({{"TENSOR"}, {"TYPE"}, {"SHAPE"}, {"ROLE"}});
   for (const v1::Tensor& tensor : manifest.tensors()) {

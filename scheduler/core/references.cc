@@ -1,7 +1,9 @@
 // Which checkpoints each owner wants kept, and why.
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
@@ -10,6 +12,7 @@
 #include "scheduler/core/scheduler.h"
 #include "scheduler/core/sources.h"
 #include "scheduler/core/state.h"
+#include "scheduler/search/pruning_rules.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -106,9 +109,15 @@ void AddTraining(const Training& training, ReferenceSet& set) {
     if (const auto best = Training::BestEpoch(trained); best.has_value()) {
       set.Add(trained.epochs[*best].checkpoint(), v1::BEST);
     }
-    for (const int64_t epoch : training.spec().keep_epochs()) {
-      if (epoch <= trained.recorded_epoch()) {
-        set.Add(trained.epochs[epoch].checkpoint(), v1::KEPT);
+    const auto& named = training.spec().keep_epochs();
+    for (const v1::EpochRecord& epoch : trained.epochs) {
+      const std::optional<int64_t> level =
+          LevelEndingWith(training.spec().resolved_training(), epoch.epoch());
+      if (level.has_value()) {
+        set.Add(epoch.checkpoint(), v1::KEPT,
+                absl::StrCat("the end of level ", *level));
+      } else if (absl::c_linear_search(named, epoch.epoch())) {
+        set.Add(epoch.checkpoint(), v1::KEPT);
       }
     }
     if (!run.over()) set.AddResume(trained);

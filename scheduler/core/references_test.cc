@@ -191,6 +191,33 @@ TEST(ReferencesTest, KeepsOfATrainingSourceLatestBestAndNamedEpochs) {
   EXPECT_THAT(Wanted(world, "trainings/1"), IsEmpty());
 }
 
+TEST(ReferencesTest, KeepsTheEndsOfLevels) {
+  TestWorld world;
+  world.Do(CreateStudy{{}, SmallStudy("random { trial_count: 1 }", 2)});
+  world.TrainAll(LossIsTrial);
+  world.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 1 } } epochs: 5 seeds: 1
+    training { pruning { epochs_per_level: 2 rewind_epoch: 1 } }
+    keep_epochs: [2, 4])")});
+  world.Do(SourceConfirmed{"trainings/1"});
+  const auto answer = world.Call("workers/a", 1);
+  v1::AttemptStatus status = TestWorld::StatusOf(
+      answer.assignments(0).assignment(), v1::Attempt::RUNNING);
+  *status.add_reports() = ReportOf(0, 0);
+  for (int64_t epoch = 1; epoch <= 4; ++epoch) {
+    *status.add_reports() = ReportOf(epoch, 1.0 / epoch);
+  }
+  world.Call("workers/a", 1, {status});
+
+  EXPECT_THAT(
+      Wanted(world, "trainings/1"),
+      UnorderedElementsAre("1/trials/1/epochs/1 SOURCE_OF",
+                           "1/runs/1/epochs/4 LATEST", "1/runs/1/epochs/4 BEST",
+                           "1/runs/1/epochs/2 KEPT", "1/runs/1/epochs/3 KEPT",
+                           "1/runs/1/epochs/4 KEPT", "1/runs/1/epochs/4 RESUME",
+                           "1/runs/1/epochs/4/resume RESUME"));
+}
+
 TEST(ReferencesTest, KeepsWhatAFailedTrialCouldBeRetriedFrom) {
   TestWorld world;
   v1::Study study = SmallStudy("random { trial_count: 2 }", 3);

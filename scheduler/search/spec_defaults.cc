@@ -12,6 +12,7 @@
 #include "scheduler/search/field_rules.h"
 #include "scheduler/search/initializer_rules.h"
 #include "scheduler/search/plugin_spec.h"
+#include "scheduler/search/pruning_rules.h"
 #include "scheduler/search/spec_facts.h"
 #include "scheduler/search/spec_path.h"
 
@@ -37,8 +38,8 @@ void FillOfficialShape(v1::ImageDataset& images, int64_t classes,
 
 // The period of a cosine that nobody wrote: all epochs behind the warm-up.
 int64_t DerivedPeriod(const v1::TrainingSpec& spec) {
-  return std::max<int64_t>(1,
-                           spec.epochs() - spec.schedule().warm_up().epochs());
+  return std::max<int64_t>(
+      1, ScheduleEpochs(spec) - spec.schedule().warm_up().epochs());
 }
 
 bool IsFolderName(const std::string& name) {
@@ -225,10 +226,13 @@ absl::Status CheckModel(const v1::TrainingSpec& spec,
 absl::Status CheckSchedule(const v1::TrainingSpec& spec,
                            absl::string_view prefix) {
   const v1::Schedule& schedule = spec.schedule();
-  if (schedule.warm_up().epochs() >= spec.epochs()) {
-    return Wrong(prefix, "schedule.warm_up.epochs",
-                 absl::StrCat("must be fewer than epochs (", spec.epochs(),
-                              "), got ", schedule.warm_up().epochs(), "."));
+  if (schedule.warm_up().epochs() >= ScheduleEpochs(spec)) {
+    return Wrong(
+        prefix, "schedule.warm_up.epochs",
+        absl::StrCat("must be fewer than ",
+                     spec.has_pruning() ? "pruning.epochs_per_level" : "epochs",
+                     " (", ScheduleEpochs(spec), "), got ",
+                     schedule.warm_up().epochs(), "."));
   }
   const auto& milestones = schedule.multi_step().milestones();
   if (schedule.has_multi_step() &&
@@ -322,6 +326,7 @@ absl::Status CheckRules(const v1::TrainingSpec& spec,
   HS_RETURN_IF_ERROR(CheckModel(spec, prefix));
   HS_RETURN_IF_ERROR(CheckSchedule(spec, prefix));
   HS_RETURN_IF_ERROR(CheckAugmentation(spec, prefix));
+  HS_RETURN_IF_ERROR(CheckPruning(spec, prefix));
   if (spec.optimizer().sgd().nesterov() &&
       !(spec.optimizer().sgd().momentum() > 0)) {
     return Wrong(prefix, "optimizer.sgd.nesterov",

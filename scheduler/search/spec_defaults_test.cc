@@ -14,7 +14,7 @@ namespace headstart::scheduler {
 namespace {
 
 constexpr char kSmall[] = R"(
-  model { lenet_300_100 {} }
+  model { lenet_300_100 { negative_slope: 0 } }
   dataset { mnist { validation_examples: 5000 } }
   epochs: 9 batch_size: 60
   optimizer { adam { learning_rate: 0.0012 } } )";
@@ -36,7 +36,7 @@ TEST(SpecDefaultsTest, FillsWhatTheProtoPromises) {
 
   v1::TrainingSpec expected;
   HS_CHECK(google::protobuf::TextFormat::ParseFromString(R"(
-    model { lenet_300_100 {} }
+    model { lenet_300_100 { negative_slope: 0 } }
     dataset { mnist { validation_examples: 5000 train_examples: 0
                       split_seed: 0 split: STRATIFIED split_per_run: false
                       normalization {} chunks: 1 chunk: 1 } }
@@ -115,6 +115,26 @@ TEST(SpecDefaultsTest, FillsWhatAHypernetworkPredicts) {
   EXPECT_TRUE(orthogonal.has_noise());
   EXPECT_EQ(orthogonal.noise(), 3e-5);
   EXPECT_EQ(orthogonal.mode(), v1::NOISE_BY_CODE);
+}
+
+TEST(SpecDefaultsTest, FillsPruningAndItsSchedule) {
+  const v1::TrainingSpec spec =
+      *CompleteSpec(SpecOf("pruning { epochs_per_level: 3 } schedule { cosine "
+                           "{} warm_up { epochs: 1 } }"),
+                    "training");
+  const v1::Pruning& pruning = spec.pruning();
+  EXPECT_EQ(pruning.rate(), 0.2);
+  EXPECT_FALSE(pruning.has_output_rate());
+  EXPECT_EQ(pruning.scope(), v1::PRUNE_BY_TENSOR);
+  EXPECT_EQ(pruning.rounding(), v1::ROUND_DOWN);
+  EXPECT_EQ(pruning.order(), v1::SMALLEST_MAGNITUDE);
+  EXPECT_TRUE(pruning.has_biases());
+  EXPECT_FALSE(pruning.biases());
+  EXPECT_EQ(pruning.reset(), v1::RESET_TO_START);
+  EXPECT_TRUE(pruning.has_rewind_epoch());
+  EXPECT_TRUE(pruning.reset_optimizer());
+  // Each level has a cosine of its own.
+  EXPECT_EQ(spec.schedule().cosine().period_epochs(), 2);
 }
 
 TEST(SpecDefaultsTest, FillsSgd) {
@@ -245,6 +265,45 @@ INSTANTIATE_TEST_SUITE_P(
                 "model { inception_v3 { auxiliary_head: true } } "
                 "dataset { tiny_imagenet { image_size: 224 } }",
                 "training.model: inception_v3 needs at least 299x299 input"},
+        Refusal{"LevelsLeaveSomethingOver", "pruning { epochs_per_level: 4 }",
+                "training.pruning.epochs_per_level: 2 levels are 8 epochs, "
+                "which leaves 1 of 9 over. Set epochs to 8 or 12."},
+        Refusal{"LevelsThatAreRewoundLeaveSomethingOver",
+                "pruning { epochs_per_level: 4 rewind_epoch: 1 }",
+                "2 levels are 7 epochs, which leaves 2 of 9 over. Set epochs "
+                "to 7 or 10."},
+        Refusal{"OneLevel", "pruning { epochs_per_level: 9 }",
+                "two levels are 18 epochs, but the run has 9. Nothing would be "
+                "pruned"},
+        Refusal{"NoLevels", "pruning {}",
+                "training.pruning.epochs_per_level: must be from 1"},
+        Refusal{"PruningRate", "pruning { epochs_per_level: 3 rate: 1 }",
+                "training.pruning.rate: must be above 0 and below 1, got 1"},
+        Refusal{"NoPruningRate", "pruning { epochs_per_level: 3 rate: 0 }",
+                "training.pruning.rate: must be above 0 and below 1, got 0"},
+        Refusal{"OutputRate",
+                "pruning { epochs_per_level: 3 output_rate: 0.1 scope: "
+                "PRUNE_GLOBALLY }",
+                "training.pruning.output_rate: must be 0 or left out with "
+                "scope PRUNE_GLOBALLY"},
+        Refusal{"RewindBehindTheLevel",
+                "pruning { epochs_per_level: 3 rewind_epoch: 3 }",
+                "training.pruning.rewind_epoch: must be below "
+                "epochs_per_level (3), got 3"},
+        Refusal{"RewindWithoutStart",
+                "pruning { epochs_per_level: 3 rewind_epoch: 1 reset: "
+                "RESET_NOTHING }",
+                "training.pruning.rewind_epoch: is for reset RESET_TO_START "
+                "only"},
+        Refusal{"PruningThatMayStop",
+                "pruning { epochs_per_level: 3 } early_stop { "
+                "validation_accuracy: 0.9 }",
+                "the levels of a run that early_stop may end are not known"},
+        Refusal{"WarmUpOverALevel",
+                "pruning { epochs_per_level: 3 } schedule { warm_up { epochs: "
+                "3 } }",
+                "training.schedule.warm_up.epochs: must be fewer than "
+                "pruning.epochs_per_level (3), got 3"},
         Refusal{"Gain", "initializer { xavier_normal { gain: 0 } }",
                 "training.initializer.xavier_normal.gain"},
         Refusal{"Uniform", "initializer { uniform { min: 2 } }",

@@ -40,12 +40,17 @@ absl::Status CheckRole(const v1::Tensor& tensor, bool resume) {
   using T = v1::Tensor;
   const bool fits =
       resume ? tensor.role() == T::OPTIMIZER || tensor.role() == T::STATE
-             : tensor.role() == T::PARAMETER || tensor.role() == T::BUFFER;
+             : tensor.role() == T::PARAMETER || tensor.role() == T::BUFFER ||
+                   tensor.role() == T::MASK;
+  if (tensor.role() == T::MASK && tensor.dtype() != "BOOL") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a MASK must be of dtype BOOL, not ", tensor.dtype(), "."));
+  }
   if (fits) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("role ", tensor.role(),
                    resume ? " must be OPTIMIZER or STATE in a resume manifest."
-                          : " must be PARAMETER or BUFFER."));
+                          : " must be PARAMETER, BUFFER or MASK."));
 }
 
 absl::Status CheckTensor(const v1::Tensor& tensor, bool resume) {

@@ -180,7 +180,7 @@ TEST_F(ImportsTest, RefusesWhatIsNoImport) {
         r.mutable_manifest()->mutable_tensors(0)->set_role(
             v1::Tensor::OPTIMIZER);
       },
-      "PARAMETER or BUFFER");
+      "PARAMETER, BUFFER or MASK");
   EXPECT_THAT(List(), IsEmpty());
 }
 

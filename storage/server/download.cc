@@ -126,6 +126,7 @@ absl::Status Download(
     if (request.exclude_buffers() && tensor.role() == v1::Tensor::BUFFER) {
       continue;
     }
+    if (!request.include_masks() && tensor.role() == v1::Tensor::MASK) continue;
     tensors.push_back(&tensor);
     HS_ASSIGN_OR_RETURN(const int64_t bytes, TensorBytes(tensor));
     total_bytes += bytes;

@@ -90,6 +90,71 @@ def kill_and_resume():
         assert not different, different
 
 
+PRUNED = """\
+training:
+  model: {lenet_300_100: {negative_slope: 0.05}}
+  dataset: {mnist: {train_examples: 6000, validation_examples: 500}}
+  epochs: 40
+  batch_size: 60
+  optimizer: {adam: {learning_rate: 0.0012}}
+  initializer: {xavier_normal: {}}
+  pruning: {epochs_per_level: 2, biases: true}
+seeds: [42]
+"""
+
+
+def pruned():
+    """A pruned run whose trainer is killed ten times stores what it stores without, level by level."""
+    with Folder() as folder:
+        results = []
+        for name, kills in (("quiet", 0), ("killed", 10)):
+            (folder / name).mkdir()
+            cluster = Cluster(folder / name).start(slots="cpu:1")
+            agent = cluster.agents["worker1"]
+            killed_at = []
+            try:
+                training = cluster.rows("trainings", "create", "-f", write_study(folder / "pruned.yaml", PRUNED))[-1]["name"]
+
+                def over():
+                    run = cluster.rows("trainings", "get", training)[0]["runs"][0]
+                    epoch = int(run.get("epoch", 0))
+                    # It gives up when it is killed twice without a new epoch.
+                    if len(killed_at) < kills and epoch > max(killed_at, default=0) and children_of(agent.pid):
+                        for pid in children_of(agent.pid):
+                            os.kill(pid, signal.SIGKILL)
+                        killed_at.append(epoch)
+                    return run if run["state"] not in ("WAITING", "TRAINING") else None
+                run = wait_until(over, f"the end of {training}", seconds=300)
+                assert run["state"] == "SUCCEEDED", run
+                assert len(killed_at) == kills, killed_at
+                results.append({epoch["epoch"]: epoch["manifest_digest"] for epoch in run["epochs"]})
+                # A fifth of each tensor with every level, biases too, rounded down: 19 times.
+                last = run["epochs"][-1]["measurement"]
+                assert sum(int(each["count"]) for each in last["survivors"]) == 3858, last
+                assert abs(last["survivor_share"] - 3858 / 266610) < 1e-9, last
+
+                epoch = f"{training}/runs/1/epochs/40"
+                for flags, masks in (((), 0), (("--include-masks",), 6)):
+                    file = folder / name / f"{masks}.safetensors"
+                    cluster.headstart("checkpoints", "download", epoch, "-o", file, *flags)
+                    names = tensor_names(file)
+                    assert sum(each.startswith("mask.") for each in names) == masks and len(names) == 6 + masks, names
+                assert "weights left:" in cluster.headstart("checkpoints", "get", epoch, "--format", "table").stderr
+                cluster.stop()
+            finally:
+                cluster.kill()
+        quiet, after_kills = results
+        assert len(quiet) == 41, len(quiet)
+        print(f"killed after epochs {killed_at}", flush=True)
+        assert quiet == after_kills, [epoch for epoch in quiet if quiet[epoch] != after_kills.get(epoch)]
+
+
+def tensor_names(file):
+    content = file.read_bytes()
+    header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+    return sorted(name for name in header if name != "__metadata__")
+
+
 def study_on(datasets, training, check, trials=2):
     """Runs a study with `training` over two trials and hands the study to `check`."""
     with Folder() as folder:
@@ -194,7 +259,7 @@ def examples():
             cluster.kill()
 
 
-TESTS = [examples, kill_and_resume, tiny_imagenet, food101, resnet18, early_stop]
+TESTS = [examples, kill_and_resume, pruned, tiny_imagenet, food101, resnet18, early_stop]
 
 if __name__ == "__main__":
     by_name = {test.__name__: test for test in TESTS}

@@ -66,6 +66,15 @@ v1::Measurement ToProto(const Measurement& measurement) {
   if (measurement.test_accuracy.has_value()) {
     proto.set_test_accuracy(*measurement.test_accuracy);
   }
+  if (measurement.survivor_share.has_value()) {
+    proto.set_survivor_share(*measurement.survivor_share);
+  }
+  for (const Survivors& each : measurement.survivors) {
+    v1::Survivors& survivors = *proto.add_survivors();
+    survivors.set_tensor(each.tensor);
+    survivors.set_count(each.count);
+    survivors.set_entries(each.entries);
+  }
   return proto;
 }
 

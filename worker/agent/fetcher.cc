@@ -21,6 +21,8 @@ absl::StatusOr<TensorRole> FromProto(v1::Tensor::Role role) {
       return TensorRole::kOptimizer;
     case v1::Tensor::STATE:
       return TensorRole::kState;
+    case v1::Tensor::MASK:
+      return TensorRole::kMask;
     default:
       return absl::DataLossError(absl::StrCat("its role is ", role));
   }

@@ -27,12 +27,15 @@ v1::Tensor::Role ToProto(TensorRole role) {
       return v1::Tensor::OPTIMIZER;
     case TensorRole::kState:
       return v1::Tensor::STATE;
+    case TensorRole::kMask:
+      return v1::Tensor::MASK;
   }
   return v1::Tensor::ROLE_UNSPECIFIED;
 }
 
 bool IsWeight(TensorRole role) {
-  return role == TensorRole::kParameter || role == TensorRole::kBuffer;
+  return role == TensorRole::kParameter || role == TensorRole::kBuffer ||
+         role == TensorRole::kMask;
 }
 
 // Fills `commit` with both manifests and returns the blobs they name, each

@@ -6,12 +6,23 @@
 
 namespace headstart::worker {
 
-Lenet300100::Lenet300100(int64_t inputs, int64_t classes)
-    : layers_(register_module(
-          "layers",
-          torch::nn::Sequential(Linear(inputs, 300), torch::nn::ReLU(),
-                                Linear(300, 100), torch::nn::ReLU(),
-                                Linear(100, classes)))) {}
+Lenet300100::Lenet300100(int64_t inputs, int64_t classes,
+                         double negative_slope) {
+  const auto add_activation = [&] {
+    if (negative_slope == 0) {
+      layers_->push_back(torch::nn::ReLU());
+    } else {
+      layers_->push_back(torch::nn::LeakyReLU(
+          torch::nn::LeakyReLUOptions().negative_slope(negative_slope)));
+    }
+  };
+  layers_->push_back(Linear(inputs, 300));
+  add_activation();
+  layers_->push_back(Linear(300, 100));
+  add_activation();
+  layers_->push_back(Linear(100, classes));
+  register_module("layers", layers_);
+}
 
 at::Tensor Lenet300100::forward(const at::Tensor& images) {
   return layers_->forward(images.flatten(1));

@@ -10,12 +10,12 @@
 
 namespace headstart::worker {
 
-// Three linear layers with ReLU between (LeCun et al. 1998): inputs-300-100-
-// classes, named layers.0, layers.2 and layers.4. 266,610 parameters for 784
-// inputs and 10 classes.
+// Three linear layers with ReLU between (LeCun et al. 1998), or leaky ReLU of
+// slope `negative_slope`: inputs-300-100-classes, named layers.0, layers.2 and
+// layers.4. 266,610 parameters for 784 inputs and 10 classes.
 class Lenet300100 final : public Model, public initializers::BlockedModel {
  public:
-  Lenet300100(int64_t inputs, int64_t classes);
+  Lenet300100(int64_t inputs, int64_t classes, double negative_slope);
 
   at::Tensor forward(const at::Tensor& images) override;
   std::vector<std::vector<std::string>> BlockParts() const override {

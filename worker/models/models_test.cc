@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 
@@ -184,6 +186,31 @@ TEST(LenetTest, HasTheNamesOfASequential) {
   EXPECT_THAT(ParameterNames(*model),
               ElementsAre("layers.0.weight", "layers.0.bias", "layers.2.weight",
                           "layers.2.bias", "layers.4.weight", "layers.4.bias"));
+}
+
+// With slope 1 nothing is left of the activation, so outputs rise in a line.
+TEST(LenetTest, HasTheSlopeThatWasAskedFor) {
+  const auto bend = [](const char* options) {
+    const auto model =
+        MakeModel({.name = "lenet_300_100", .options_json = options}, kMnist)
+            .value();
+    const at::NoGradGuard no_grad;
+    const auto output = [&](double scale) {
+      return model->forward(at::full({1, 1, 28, 28}, scale, at::kDouble));
+    };
+    at::Generator generator = at::detail::createCPUGenerator(1);
+    for (at::Tensor parameter : model->parameters()) {
+      parameter.set_data(at::randn(parameter.sizes(), generator, at::kDouble));
+    }
+    return (output(1) + output(-1) - 2 * output(0)).abs().max().item<double>();
+  };
+  EXPECT_LT(bend(R"({"negative_slope": 1})"), 1e-6);
+  EXPECT_GT(bend(R"({"negative_slope": 0.05})"), 1e-4);
+  EXPECT_GT(bend("{}"), 1e-4);
+  EXPECT_THAT(MakeModel({.name = "lenet_300_100",
+                         .options_json = R"({"negative_slope": 2})"},
+                        kMnist),
+              StatusIs(absl::StatusCode::kInvalidArgument, "negative_slope"));
 }
 
 TEST(CifarResnet18Test, HasTheNamesOfItsLayout) {

@@ -177,9 +177,10 @@ constexpr Entry kModels[] = {
        return s.channels == 1 && s.height == 28 && s.width == 28;
      },
      "28x28x1",
-     [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {
-       return std::make_shared<Lenet300100>(s.channels * s.height * s.width,
-                                            s.classes);
+     [](const ModelShape& s, SpecFields& o) -> std::shared_ptr<Model> {
+       return std::make_shared<Lenet300100>(
+           s.channels * s.height * s.width, s.classes,
+           o.Has("negative_slope") ? o.Number("negative_slope", kShare) : 0);
      }},
     {"small_cnn", TakesSide<4>, "4x4 or more",
      [](const ModelShape& s, SpecFields&) -> std::shared_ptr<Model> {

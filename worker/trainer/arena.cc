@@ -30,6 +30,12 @@ c10::Storage StorageOn(const Slab& slab) {
                       Borrow(slab), /*allocator=*/nullptr, /*resizable=*/false);
 }
 
+// Whether a step of the optimizer writes all of them.
+bool IsStepped(const StateTensor& tensor) {
+  return tensor.role == TensorRole::kParameter ||
+         tensor.role == TensorRole::kOptimizer;
+}
+
 char* Begin(const c10::Storage& storage) {
   return static_cast<char*>(storage.mutable_data());
 }
@@ -70,15 +76,14 @@ Arena::Arena(std::vector<StateTensor> tensors, TensorTable table,
     : tensors_(std::move(tensors)),
       table_(std::move(table)),
       streaming_(SlabBytes(table_) > cache_bytes),
-      buffers_(StorageOn(slab)),
+      stepped_(StorageOn(slab)),
       rest_(StorageOn(slab)) {
   HS_CHECK_EQ(tensors_.size(), table_.size());
   CopyToSlab(tensors_, table_, slab);
   for (size_t i = 0; i < tensors_.size(); ++i) {
     const StateTensor& each = tensors_[i];
-    const bool buffer = each.role == TensorRole::kBuffer;
     at::Tensor there = at::empty({0}, each.tensor.options());
-    there.set_(buffer ? buffers_ : rest_,
+    there.set_(IsStepped(each) ? stepped_ : rest_,
                table_[i].offset / each.tensor.element_size(),
                each.tensor.sizes(), each.tensor.strides());
     each.tensor.set_data(there);
@@ -87,45 +92,52 @@ Arena::Arena(std::vector<StateTensor> tensors, TensorTable table,
 
 void Arena::MoveTo(const Slab& next) {
   HS_CHECK(!moving());
-  if (Begin(rest_) == next.data()) return;
+  if (Begin(stepped_) == next.data()) return;
   for (size_t i = 0; i < tensors_.size(); ++i) {
-    if (tensors_[i].role != TensorRole::kBuffer) continue;
-    std::memcpy(next.data() + table_[i].offset,
-                Begin(buffers_) + table_[i].offset, table_[i].bytes);
+    if (IsStepped(tensors_[i])) continue;
+    std::memcpy(next.data() + table_[i].offset, Begin(rest_) + table_[i].offset,
+                table_[i].bytes);
   }
-  buffers_.set_data_ptr_noswap(Borrow(next));
-  shift_bytes_ = next.data() - Begin(rest_);
+  rest_.set_data_ptr_noswap(Borrow(next));
+  shift_bytes_ = next.data() - Begin(stepped_);
 }
 
 void Arena::Step(Optimizer& optimizer, StepOptions options) {
-  if (!moving()) {
-    optimizer.Step(options);
-    return;
-  }
-  char* next = Begin(rest_) + shift_bytes_;
-  const bool copy = GraphIsAlive();
-  if (copy) {
+  if (moving() && GraphIsAlive()) {
     // What was saved for backward would turn into the new values without
     // autograd's knowledge. A copy keeps them until the step in place, which
     // autograd does know of.
-    for (size_t i = 0; i < tensors_.size(); ++i) {
-      if (tensors_[i].role == TensorRole::kBuffer) continue;
-      std::memcpy(next + table_[i].offset, Begin(rest_) + table_[i].offset,
-                  table_[i].bytes);
-    }
+    Settle();
     if (!std::exchange(told_of_graph_, true)) {
       HS_LOG(kWarning,
              "checkpoints are copied why=\"the model keeps a graph of autograd "
              "alive over an optimizer step\"");
     }
-  } else {
-    options.shift_bytes = shift_bytes_;
-    options.streaming = streaming_;
-    optimizer.Step(options);
   }
-  rest_.set_data_ptr_noswap(c10::DataPtr(next, c10::Device(c10::kCPU)));
+  if (!moving()) {
+    optimizer.Step(options);
+    return;
+  }
+  options.shift_bytes = shift_bytes_;
+  options.streaming = streaming_;
+  optimizer.Step(options);
+  FinishMove();
+}
+
+void Arena::Settle() {
+  if (!moving()) return;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (!IsStepped(tensors_[i])) continue;
+    char* from = Begin(stepped_) + table_[i].offset;
+    std::memcpy(from + shift_bytes_, from, table_[i].bytes);
+  }
+  FinishMove();
+}
+
+void Arena::FinishMove() {
+  stepped_.set_data_ptr_noswap(
+      c10::DataPtr(Begin(stepped_) + shift_bytes_, c10::Device(c10::kCPU)));
   shift_bytes_ = 0;
-  if (copy) optimizer.Step(options);
 }
 
 bool Arena::GraphIsAlive() const {

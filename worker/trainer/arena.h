@@ -22,10 +22,12 @@ namespace headstart::worker {
 // Two storages hold all tensors at their offsets of the table, so a storage
 // moves to another slab by one pointer:
 //
-//              MoveTo(next)          Step
-//   buffers    copied, then moved    in place
-//   the rest   stays, is read        read from the old slab, written to the
-//                                    next one, then moved; in place from then
+//               MoveTo(next)          Step
+//   parameters  stay, are read        read from the old slab, written to the
+//   and what                          next one, then moved; in place from then
+//   the optimizer
+//   keeps
+//   the rest    copied, then moved    in place
 //
 // Between the two calls forward passes read weights from the old slab and write
 // batch norm's buffers to the next one: nothing writes to the old slab after
@@ -53,19 +55,25 @@ class Arena final {
   // arena. The first one after MoveTo writes to the next slab.
   void Step(Optimizer& optimizer, StepOptions options = {});
 
+  // Copies what is still read from a slab that was left, so that everything may
+  // be written in place.
+  void Settle();
+
   // Whether a slab that was left is still read.
   bool moving() const { return shift_bytes_ != 0; }
 
  private:
+  void FinishMove();
   // Whether backward could still be called through what a forward pass saved.
   bool GraphIsAlive() const;
 
   const std::vector<StateTensor> tensors_;
   const TensorTable table_;
   const bool streaming_;
-  c10::Storage buffers_;
+  c10::Storage stepped_;  // Parameters and what the optimizer keeps.
   c10::Storage rest_;
-  std::ptrdiff_t shift_bytes_ = 0;  // From where the rest is to the next slab.
+  // From where what is stepped is to the next slab.
+  std::ptrdiff_t shift_bytes_ = 0;
   bool told_of_graph_ = false;
 };
 

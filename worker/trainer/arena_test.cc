@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
@@ -121,6 +122,29 @@ TEST(ArenaTest, CopiesWhereAGraphIsAlive) {
   EXPECT_EQ(alive.Bytes(1), ended.Bytes(1));
   // The graph saved the weights of before: it must not go on with the new ones.
   EXPECT_THROW(graph.backward(), c10::Error);
+}
+
+TEST(ArenaTest, AfterSettleEverythingMayBeWrittenInPlace) {
+  World world;
+  Arena arena(world.tensors, world.table, world.slabs[0]);
+  world.Backward();
+  arena.Step(*world.optimizer);
+  const std::string left = world.Bytes(0);
+  arena.MoveTo(world.slabs[1]);
+
+  arena.Settle();
+  EXPECT_FALSE(arena.moving());
+  EXPECT_EQ(world.Bytes(1), left);
+  for (const StateTensor& each : world.tensors) {
+    at::Tensor(each.tensor.detach()).fill_(7);
+  }
+  EXPECT_EQ(world.Bytes(0), left);
+
+  world.Backward();
+  arena.Step(*world.optimizer);
+  EXPECT_EQ(world.Bytes(0), left);
+  // 7 - 0.1 (0.9 * 7 + 2 * 7)
+  EXPECT_TRUE(at::allclose(world.weight, at::full({100}, 4.97f)));
 }
 
 TEST(ArenaTest, KeepsAParameterWithoutAGradient) {

@@ -47,6 +47,7 @@ double CpuEngine::TrainBatch(const Batch& batch) {
                                         recipe.clip_gradient_norm);
   }
   keeper_.Step(options);
+  if (run_.pruner != nullptr) run_.pruner->ApplyMasks();
   return loss;
 }
 

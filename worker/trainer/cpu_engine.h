@@ -19,6 +19,7 @@ class CpuEngine final : public Engine {
   absl::Status GoOn(PhaseSeconds& seconds) override {
     return keeper_.GoOn(seconds);
   }
+  void Settle() override { keeper_.Settle(); }
   void BeginEpoch(int64_t) override { sums_ = {}; }
   absl::Status Step(const StepPlace& place,
                     absl::Span<const int32_t> which) override;

@@ -166,6 +166,7 @@ void DeviceEngine::Update() {
     how.gradient_scale = factor.const_data_ptr<double>();
   }
   device_.Update(how, tensors);
+  if (run_.pruner != nullptr) run_.pruner->ApplyMasks();
 }
 
 void DeviceEngine::Count(const DeviceFeed& feed, const at::Tensor& logits,

@@ -26,6 +26,7 @@ class DeviceEngine final : public Engine {
                Host& host);
 
   absl::Status GoOn(PhaseSeconds&) override { return absl::OkStatus(); }
+  void Settle() override {}
   void BeginEpoch(int64_t epoch) override;
   absl::Status Step(const StepPlace& place,
                     absl::Span<const int32_t> which) override;

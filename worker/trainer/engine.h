@@ -44,6 +44,10 @@ class Engine {
   // Makes the tensors fit to be changed.
   virtual absl::Status GoOn(PhaseSeconds& seconds) = 0;
 
+  // After GoOn: lets the tensors be written to outside of a step, which it may
+  // copy them for.
+  virtual void Settle() = 0;
+
   virtual void BeginEpoch(int64_t epoch) = 0;
 
   // One step on the training examples at `which`, with the optimizer's rate.

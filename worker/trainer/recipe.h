@@ -15,6 +15,7 @@
 #include "worker/plugin/plugins.h"
 #include "worker/trainer/loss.h"
 #include "worker/training/optimizer.h"
+#include "worker/training/pruning.h"
 #include "worker/training/schedule.h"
 
 namespace headstart::worker {
@@ -42,6 +43,7 @@ struct Recipe {
   std::optional<double> stop_accuracy;
   bool deterministic;
   bool evaluate_start;
+  std::optional<IterativePruning> pruning;
 };
 
 // Reads a TrainingSpec in proto3 JSON with the proto's field names. Names turn

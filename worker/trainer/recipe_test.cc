@@ -43,15 +43,16 @@ void CollectPaths(const Json& json, const Json::json_pointer here,
 // model's options.
 bool MayBeLeftOut(const Json::json_pointer& path) {
   static const std::set<std::string> kOptional = {
-      "fresh_layers", "mean",    "standard_deviation",  "milestones",
-      "label_noise",  "warm_up", "random_resized_crop", "early_stop"};
+      "fresh_layers", "mean",       "standard_deviation",  "milestones",
+      "label_noise",  "warm_up",    "random_resized_crop", "early_stop",
+      "pruning",      "output_rate"};
   return kOptional.contains(path.back()) ||
          path.parent_pointer().parent_pointer() == Json::json_pointer("/model");
 }
 
 TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   const Json golden = Golden();
-  ASSERT_EQ(golden.size(), 39u);
+  ASSERT_EQ(golden.size(), 44u);
 
   ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
   EXPECT_EQ(first.model.name, "lenet_300_100");
@@ -121,6 +122,22 @@ TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   EXPECT_EQ(checkpoint.checkpoint, "studies/1/trials/12/epochs/5");
   EXPECT_THAT(checkpoint.fresh_layers, ElementsAre("layers.2", "layers.4"));
   EXPECT_TRUE(checkpoint.buffers);
+}
+
+TEST(RecipeTest, ReadsPruning) {
+  ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(Golden()[39].dump()));
+  ASSERT_TRUE(recipe.pruning.has_value());
+  const IterativePruning& pruning = *recipe.pruning;
+  EXPECT_EQ(pruning.epochs_per_level, 3);
+  EXPECT_EQ(pruning.prune.rate, 0.3);
+  EXPECT_EQ(pruning.prune.output_rate, 0.1);
+  EXPECT_EQ(pruning.prune.scope, PruningScope::kLayer);
+  EXPECT_EQ(pruning.prune.rounding, PruningRounding::kGoogle);
+  EXPECT_EQ(pruning.prune.order, PruningOrder::kRandom);
+  EXPECT_TRUE(pruning.biases);
+  EXPECT_EQ(pruning.reset, PruningReset::kStart);
+  EXPECT_EQ(pruning.rewind_epoch, 1);
+  EXPECT_FALSE(pruning.reset_optimizer);
 }
 
 TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
@@ -413,6 +430,8 @@ TEST(RecipeTest, RefusesValuesThatAreNotAllowed) {
        "mean.checkpoints: needs two or more names, none twice"},
       {35, "/initializer/chain/steps/1/shrink_perturb/shrink", 2, "shrink"},
       {35, "/initializer/chain/steps/3/keep_blocks/blocks", 0, "from 1 to"},
+      {39, "/pruning/rate", 1, "above 0 and below 1"},
+      {39, "/pruning/rewind_epoch", 3, "is not below epochs_per_level"},
       {0, "/model", Json{{"lenet_5", Json::object()}},
        "training.model: must have exactly one of lenet_300_100"},
       {0, "/evaluate", "TEST_SOMETIMES", "TEST_NEVER"},

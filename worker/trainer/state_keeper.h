@@ -29,6 +29,11 @@ class StateKeeper final {
   // Makes the tensors fit to be changed: waits for a slab when they need one.
   absl::Status GoOn(PhaseSeconds& seconds);
 
+  // After GoOn: lets the tensors be written to in place.
+  void Settle() {
+    if (arena_.has_value()) arena_->Settle();
+  }
+
   // One step of the run's optimizer.
   void Step(const StepOptions& options = {});
 

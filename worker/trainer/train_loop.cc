@@ -51,6 +51,12 @@ class Loop final {
   absl::Status TrainEpochs();
   // The initial state's measurement, if it is asked for, and its snapshot.
   absl::Status SnapshotStart();
+  // Prunes if a level begins with the epoch.
+  void BeginLevel(int64_t epoch);
+  // If the levels are rewound to the epoch.
+  void KeepStart(int64_t epoch);
+  // In the schedule, which begins anew with each level.
+  ScheduleTime TimeOf(int64_t epoch) const;
   absl::Status TrainEpoch(int64_t epoch, Measurement& measurement);
   // OutOfRange when the sums up to step `steps_done` are not finite.
   absl::Status CheckLoss(const EpochSums& sums, int64_t epoch,
@@ -127,8 +133,10 @@ absl::Status Loop::TrainEpochs() {
        ++epoch) {
     HS_RETURN_IF_ERROR(engine_->GoOn(seconds_));
     EpochDone done = {.epoch = epoch};
+    BeginLevel(epoch);
     HS_RETURN_IF_ERROR(TrainEpoch(epoch, done.measurement));
     HS_RETURN_IF_ERROR(Measure(epoch, done.measurement));
+    KeepStart(epoch);
     HS_RETURN_IF_ERROR(engine_->Deliver(/*wait=*/true));
     done.seconds = std::exchange(seconds_, {});
     done.examples_per_second = run_.data.training.size() / done.seconds.train;
@@ -155,6 +163,32 @@ absl::Status Loop::SnapshotStart() {
   return TakeSnapshot(0);
 }
 
+void Loop::BeginLevel(int64_t epoch) {
+  if (run_.pruner == nullptr) return;
+  const LevelPlace place = PlaceOf(*run_.recipe.pruning, epoch);
+  if (!place.begins) return;
+  const PhaseTimer timer(clock_, seconds_.train);
+  engine_->Settle();
+  run_.pruner->BeginLevel(place.level, *run_.optimizer);
+}
+
+void Loop::KeepStart(int64_t epoch) {
+  if (run_.pruner == nullptr) return;
+  const IterativePruning& pruning = *run_.recipe.pruning;
+  if (pruning.reset == PruningReset::kStart && epoch == pruning.rewind_epoch) {
+    run_.pruner->KeepStart();
+  }
+}
+
+ScheduleTime Loop::TimeOf(int64_t epoch) const {
+  if (run_.pruner == nullptr) {
+    return {.epoch = epoch, .epochs = run_.recipe.epochs};
+  }
+  const IterativePruning& pruning = *run_.recipe.pruning;
+  return {.epoch = PlaceOf(pruning, epoch).epoch,
+          .epochs = pruning.epochs_per_level};
+}
+
 absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
   const PhaseTimer timer(clock_, seconds_.train);
   const int64_t examples = run_.data.training.size();
@@ -162,18 +196,17 @@ absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
   const int64_t steps = (examples + batch_size - 1) / batch_size;
   const std::vector<int32_t> order = EpochOrder(assign_.seed, epoch, examples);
   const double base_rate = LearningRate(run_.recipe.optimizer);
+  ScheduleTime time = TimeOf(epoch);
+  time.steps_per_epoch = steps;
   absl::Duration next_message = clock_.Monotonic() + kProgressInterval;
   run_.model->train();
   engine_->BeginEpoch(epoch);
 
   for (int64_t step = 0; step < steps; ++step) {
     if (stop_now()) return absl::CancelledError();
+    time.step = step;
     run_.optimizer->SetLearningRate(
-        ScheduledRate(run_.recipe.schedule, base_rate,
-                      {.epoch = epoch,
-                       .step = step,
-                       .steps_per_epoch = steps,
-                       .epochs = run_.recipe.epochs}));
+        ScheduledRate(run_.recipe.schedule, base_rate, time));
     HS_RETURN_IF_ERROR(engine_->Step(
         {.epoch = epoch, .step = step, .steps = steps},
         absl::MakeConstSpan(order).subspan(step * batch_size, batch_size)));
@@ -215,6 +248,7 @@ bool Loop::StopsAfter(const Measurement& measurement) const {
 
 absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
   const PhaseTimer timer(clock_, seconds_.evaluate);
+  if (run_.pruner != nullptr) run_.pruner->Measure(measurement);
   if (run_.data.validation.size() > 0) {
     HS_ASSIGN_OR_RETURN(
         const Evaluation validation,

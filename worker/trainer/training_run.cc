@@ -8,6 +8,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
 
 #include "absl/container/flat_hash_map.h"
@@ -36,11 +37,13 @@ absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples);
 void SeedDefaultGenerator(int64_t seed);
 void SetGeneratorState(const at::Tensor& state);
 void ListState(TrainingRun& run);
+at::Generator InitializerGenerator(int64_t seed);
 absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
                                                              int64_t seed,
                                                              SlabSource& source,
                                                              Clock& clock,
                                                              Host& host);
+absl::Status KeepStart(TrainingRun& run, int64_t seed);
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
                     const SlabSource& source);
 Initializing ToMessage(const LearningProgress& progress);
@@ -80,10 +83,15 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
       .data = std::move(data),
       .model = std::move(model),
       .optimizer = MakeOptimizer(recipe.optimizer, std::move(parameters)),
+      .pruner = {},
       .state = {},
       .generator = {},
       .position = at::zeros({}, at::kLong),
       .started = {}};
+  if (recipe.pruning.has_value()) {
+    run.pruner =
+        std::make_unique<Pruner>(*recipe.pruning, assign.seed, *run.model);
+  }
   ListState(run);
 
   SlabSource source(assignment);
@@ -95,6 +103,7 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
       HS_ASSIGN_OR_RETURN(reports,
                           Initialize(run, assign.seed, source, clock, host));
     }
+    HS_RETURN_IF_ERROR(KeepStart(run, assign.seed));
     run.initialize_peak_bytes = TakePeakMemory();
   } else {
     HS_RETURN_IF_ERROR(Resume(run, assign.from_epoch, source));
@@ -169,11 +178,16 @@ void ListState(TrainingRun& run) {
                          .role = each.is_buffer ? TensorRole::kBuffer
                                                 : TensorRole::kParameter});
   }
+  const auto append = [&](const std::vector<StateTensor>& tensors) {
+    run.state.insert(run.state.end(), tensors.begin(), tensors.end());
+  };
+  if (run.pruner != nullptr) append(run.pruner->masks());
   for (const auto& [name, tensor] : run.optimizer->State()) {
     run.state.push_back({.name = absl::StrCat("optimizer.", name),
                          .tensor = tensor,
                          .role = TensorRole::kOptimizer});
   }
+  if (run.pruner != nullptr) append(run.pruner->start());
   run.generator = at::detail::getDefaultCPUGenerator().get_state();
   run.state.push_back({.name = "generator",
                        .tensor = run.generator,
@@ -209,12 +223,44 @@ absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
     data.emplace(*run.model, run.data.training, batch, run.recipe.precision,
                  seed, cancelled, note);
   }
-  at::Generator generator = at::detail::createCPUGenerator(
-      RandomStream(seed).Child("initializer").Bits64());
+  at::Generator generator = InitializerGenerator(seed);
   return initializers::MakeStart(run.recipe.initializer)
       .Apply(*run.model, {.generator = generator,
                           .weights = source,
                           .signal = data.has_value() ? &*data : nullptr});
+}
+
+at::Generator InitializerGenerator(int64_t seed) {
+  return at::detail::createCPUGenerator(
+      RandomStream(seed).Child("initializer").Bits64());
+}
+
+// What the levels begin from, unless it comes with a later epoch.
+absl::Status KeepStart(TrainingRun& run, int64_t seed) {
+  if (run.pruner == nullptr) return absl::OkStatus();
+  if (run.recipe.pruning->reset != PruningReset::kFrameworkDefault) {
+    run.pruner->KeepStart();
+    return absl::OkStatus();
+  }
+  // For a moment the model is what it would be without an initializer.
+  std::vector<at::Tensor> chosen;
+  const std::vector<NamedTensor> tensors = initializers::StateDict(*run.model);
+  for (const NamedTensor& each : tensors) {
+    chosen.push_back(each.tensor.detach().clone());
+  }
+  at::Generator generator = InitializerGenerator(seed);
+  SlabSource none({});
+  const auto reports =
+      initializers::MakeStart(initializers::FrameworkDefaultOptions{})
+          .Apply(*run.model,
+                 {.generator = generator, .weights = none, .signal = nullptr});
+  HS_RETURN_IF_ERROR(reports.status());
+  run.pruner->KeepStart();
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    at::Tensor(tensors[i].tensor).copy_(chosen[i]);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,

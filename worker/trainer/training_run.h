@@ -16,6 +16,7 @@
 #include "worker/datasets/registry.h"
 #include "worker/models/model.h"
 #include "worker/trainer/host.h"
+#include "worker/trainer/pruner.h"
 #include "worker/trainer/recipe.h"
 #include "worker/trainer/snapshot.h"
 #include "worker/training/optimizer.h"
@@ -28,6 +29,7 @@ struct TrainingRun {
   TrainingData data;
   std::shared_ptr<Model> model;
   std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<Pruner> pruner;  // Null: nothing is pruned.
 
   // The state after an epoch: what a snapshot holds and a run resumes from.
   // Weights and optimizer are on loan; the last two tensors are written by

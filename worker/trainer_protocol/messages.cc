@@ -22,10 +22,9 @@ constexpr std::pair<StopMode, absl::string_view> kStopModes[] = {
     {StopMode::kNow, "now"},
 };
 constexpr std::pair<TensorRole, absl::string_view> kTensorRoles[] = {
-    {TensorRole::kParameter, "PARAMETER"},
-    {TensorRole::kBuffer, "BUFFER"},
-    {TensorRole::kOptimizer, "OPTIMIZER"},
-    {TensorRole::kState, "STATE"},
+    {TensorRole::kParameter, "PARAMETER"}, {TensorRole::kBuffer, "BUFFER"},
+    {TensorRole::kOptimizer, "OPTIMIZER"}, {TensorRole::kState, "STATE"},
+    {TensorRole::kMask, "MASK"},
 };
 constexpr std::pair<PluginKind, absl::string_view> kPluginKinds[] = {
     {PluginKind::kModel, "MODEL"},
@@ -186,6 +185,13 @@ template <typename Form>
 void Describe(Form&, Heartbeat&) {}
 
 template <typename Form>
+void Describe(Form& form, Survivors& survivors) {
+  form.Text("tensor", survivors.tensor, 1);
+  form.Integer("count", survivors.count, 0);
+  form.Integer("entries", survivors.entries, 0);
+}
+
+template <typename Form>
 void Describe(Form& form, Measurement& measurement) {
   form.NumberOrAbsent("training_loss", measurement.training_loss);
   form.NumberOrAbsent("training_accuracy", measurement.training_accuracy);
@@ -193,6 +199,8 @@ void Describe(Form& form, Measurement& measurement) {
   form.NumberOrAbsent("validation_accuracy", measurement.validation_accuracy);
   form.NumberOrAbsent("test_loss", measurement.test_loss);
   form.NumberOrAbsent("test_accuracy", measurement.test_accuracy);
+  form.NumberOrAbsent("survivor_share", measurement.survivor_share);
+  form.ListOrAbsent("survivors", measurement.survivors);
 }
 
 template <typename Form>

@@ -197,6 +197,15 @@ struct Heartbeat {
 };
 
 // What was not measured is absent; what is not finite stays so.
+// What pruning has left of a tensor.
+struct Survivors {
+  std::string tensor;
+  int64_t count = 0;
+  int64_t entries = 0;
+
+  bool operator==(const Survivors&) const = default;
+};
+
 struct Measurement {
   std::optional<double> training_loss = std::nullopt;
   std::optional<double> training_accuracy = std::nullopt;
@@ -204,6 +213,8 @@ struct Measurement {
   std::optional<double> validation_accuracy = std::nullopt;
   std::optional<double> test_loss = std::nullopt;
   std::optional<double> test_accuracy = std::nullopt;
+  std::optional<double> survivor_share = std::nullopt;
+  std::vector<Survivors> survivors = {};
 
   bool operator==(const Measurement&) const = default;
 };

@@ -17,7 +17,8 @@ enum class TensorRole {
   kParameter,
   kBuffer,     // Batch-norm statistics and counters.
   kOptimizer,  // Momentum and the like.
-  kState,      // Generator, position.
+  kState,      // Generator, position, what levels of pruning begin from.
+  kMask,       // BOOL, of a pruned parameter.
 };
 
 // One tensor in a slab: contiguous, row-major, little-endian.

@@ -1,7 +1,9 @@
 #include "worker/training/pruning.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -109,20 +111,35 @@ int64_t CountToPrune(PruningRounding rounding, double rate, int64_t counted,
 // Entries that are worth another thread.
 constexpr int64_t kGrain = 32768;
 
-// LibTorch's product would first make numbers of the mask.
+// The bits of T as an integer.
+template <typename T>
+using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+
+// LibTorch's product would first make numbers of the mask. Not by branches:
+// masks are not to be predicted.
 template <typename T>
 void ClearPruned(at::Tensor& weights, const at::Tensor& mask) {
   T* values = weights.mutable_data_ptr<T>();
   const bool* there = mask.const_data_ptr<bool>();
-  at::parallel_for(0, weights.numel(), kGrain,
-                   [=](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       values[i] = there[i] ? values[i] : T{0};
-                     }
-                   });
+  at::parallel_for(0, weights.numel(), kGrain, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto bits = std::bit_cast<BitsOf<T>>(values[i]);
+      values[i] = std::bit_cast<T>(bits & (BitsOf<T>{0} - BitsOf<T>{there[i]}));
+    }
+  });
 }
 
 }  // namespace
+
+LevelPlace PlaceOf(const IterativePruning& pruning, int64_t epoch) {
+  const int64_t first = pruning.epochs_per_level;
+  if (epoch <= first) return {.level = 0, .epoch = epoch, .begins = false};
+  const int64_t other = first - pruning.rewind_epoch;
+  const int64_t behind = epoch - first - 1;
+  return {.level = 1 + behind / other,
+          .epoch = pruning.rewind_epoch + 1 + behind % other,
+          .begins = behind % other == 0};
+}
 
 void Prune(const PruningOptions& options,
            absl::Span<const PrunedTensor> tensors, uint64_t seed) {

@@ -51,6 +51,34 @@ struct PruningOptions {
   PruningOrder order = PruningOrder::kMagnitude;
 };
 
+// What the model's tensors are set to at the beginning of a level.
+enum class PruningReset {
+  kStart,             // What they were after rewind_epoch.
+  kFrameworkDefault,  // What the model was made with, before any initializer.
+  kNothing,
+};
+
+// The proto's Pruning.
+struct IterativePruning {
+  PruningOptions prune;
+  bool biases = false;
+  int64_t epochs_per_level;
+  PruningReset reset = PruningReset::kStart;
+  int64_t rewind_epoch = 0;  // Of the first level; below epochs_per_level.
+  bool reset_optimizer = true;
+};
+
+// Where an epoch of a run is.
+struct LevelPlace {
+  int64_t level;  // From 0.
+  // Of the schedule, from 1: later levels begin behind rewind_epoch.
+  int64_t epoch;
+  bool begins;  // The first of a level that is not the first.
+};
+
+// `epoch` counts from 1.
+LevelPlace PlaceOf(const IterativePruning& pruning, int64_t epoch);
+
 // A parameter that loses entries, on loan.
 struct PrunedTensor {
   std::string name;

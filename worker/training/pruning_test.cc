@@ -220,6 +220,33 @@ TEST(PruneTest, TheControlPrunesAsManyByLot) {
   EXPECT_NE(mask, pruned(2));
 }
 
+TEST(PlaceOfTest, LevelsFollowEachOther) {
+  const IterativePruning pruning = {.prune = {}, .epochs_per_level = 5};
+  std::vector<int64_t> begins;
+  for (int64_t epoch = 1; epoch <= 100; ++epoch) {
+    const LevelPlace place = PlaceOf(pruning, epoch);
+    EXPECT_EQ(place.level, (epoch - 1) / 5);
+    EXPECT_EQ(place.epoch, (epoch - 1) % 5 + 1);
+    if (place.begins) begins.push_back(epoch);
+  }
+  // Wijnja et al. 2020: 19 times.
+  EXPECT_EQ(begins.size(), 19u);
+  EXPECT_EQ(begins.front(), 6);
+  EXPECT_EQ(begins.back(), 96);
+}
+
+TEST(PlaceOfTest, RewoundLevelsAreShorter) {
+  const IterativePruning pruning = {
+      .prune = {}, .epochs_per_level = 5, .rewind_epoch = 2};
+  std::vector<int64_t> epochs;
+  for (int64_t epoch = 1; epoch <= 11; ++epoch) {
+    epochs.push_back(PlaceOf(pruning, epoch).epoch);
+  }
+  EXPECT_THAT(epochs, ElementsAre(1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5));
+  EXPECT_TRUE(PlaceOf(pruning, 9).begins);
+  EXPECT_EQ(PlaceOf(pruning, 9).level, 2);
+}
+
 TEST(ApplyMaskTest, SetsWhatIsPrunedToZeroAndKeepsTheRest) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     at::Tensor weights = at::tensor({-1., 2., 3.}, type);
