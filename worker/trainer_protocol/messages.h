@@ -196,7 +196,6 @@ struct Heartbeat {
   bool operator==(const Heartbeat&) const = default;
 };
 
-// What was not measured is absent; what is not finite stays so.
 // What pruning has left of a tensor.
 struct Survivors {
   std::string tensor;
@@ -206,6 +205,7 @@ struct Survivors {
   bool operator==(const Survivors&) const = default;
 };
 
+// What was not measured is absent; what is not finite stays so.
 struct Measurement {
   std::optional<double> training_loss = std::nullopt;
   std::optional<double> training_accuracy = std::nullopt;
