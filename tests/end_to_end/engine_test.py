@@ -111,7 +111,7 @@ def pruned():
             (folder / name).mkdir()
             cluster = Cluster(folder / name).start(slots="cpu:1")
             agent = cluster.agents["worker1"]
-            killed_at = []
+            killed_at = {}  # Epoch by attempt.
             try:
                 training = cluster.rows("trainings", "create", "-f", write_study(folder / "pruned.yaml", PRUNED))[-1]["name"]
 
@@ -119,10 +119,12 @@ def pruned():
                     run = cluster.rows("trainings", "get", training)[0]["runs"][0]
                     epoch = int(run.get("epoch", 0))
                     # It gives up when it is killed twice without a new epoch.
-                    if len(killed_at) < kills and epoch > max(killed_at, default=0) and children_of(agent.pid):
+                    attempt = run["attempts"][-1] if run.get("attempts") else None
+                    if (len(killed_at) < kills and attempt and attempt["number"] not in killed_at
+                            and epoch > int(attempt.get("from_epoch", 0)) and children_of(agent.pid)):
                         for pid in children_of(agent.pid):
                             os.kill(pid, signal.SIGKILL)
-                        killed_at.append(epoch)
+                        killed_at[attempt["number"]] = epoch
                     return run if run["state"] not in ("WAITING", "TRAINING") else None
                 run = wait_until(over, f"the end of {training}", seconds=300)
                 assert run["state"] == "SUCCEEDED", run
@@ -145,7 +147,7 @@ def pruned():
                 cluster.kill()
         quiet, after_kills = results
         assert len(quiet) == 41, len(quiet)
-        print(f"killed after epochs {killed_at}", flush=True)
+        print(f"killed after epochs {list(killed_at.values())}", flush=True)
         assert quiet == after_kills, [epoch for epoch in quiet if quiet[epoch] != after_kills.get(epoch)]
 
 
