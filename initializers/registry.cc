@@ -117,6 +117,17 @@ int64_t LargestBatch(const InitializerOptions& options) {
                     static_cast<const InitializerKind&>(options));
 }
 
+bool OnlyDraws(const InitializerOptions& options) {
+  const InitializerKind& kind = options;
+  if (const auto* chain = std::get_if<ChainOptions>(&kind)) {
+    return std::all_of(chain->steps.begin(), chain->steps.end(), OnlyDraws);
+  }
+  return LargestBatch(options) == 0 &&
+         !std::holds_alternative<FromCheckpointOptions>(kind) &&
+         !std::holds_alternative<MeanOptions>(kind) &&
+         !std::holds_alternative<FromGhn2Options>(kind);
+}
+
 absl::StatusOr<std::vector<InitializationReport>> Start::Apply(
     torch::nn::Module& model, const InitializerInputs& inputs) const {
   std::vector<InitializationReport> reports;

@@ -46,6 +46,10 @@ struct InitializerOptions : InitializerKind {
 // The most examples that it takes from its data at once; 0: it takes none.
 int64_t LargestBatch(const InitializerOptions& options);
 
+// Whether it takes its values from nothing but the generator: no data, no
+// stored weights.
+bool OnlyDraws(const InitializerOptions& options);
+
 // The steps of a start, one after the other.
 class Start final {
  public:

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "base/names.h"
 #include "base/status_macros.h"
@@ -41,6 +42,16 @@ absl::Status GetCheckpoint(Session& session) {
   return absl::OkStatus();
 }
 
+namespace {
+
+bool HasInserted(const v1::Manifest& manifest) {
+  return absl::c_any_of(manifest.tensors(), [](const v1::Tensor& tensor) {
+    return tensor.role() == v1::Tensor::INSERTED;
+  });
+}
+
+}  // namespace
+
 absl::Status DownloadCheckpoint(Session& session) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
   DownloadOptions options = {.file = session.flags().output,
@@ -53,6 +64,16 @@ absl::Status DownloadCheckpoint(Session& session) {
   HS_ASSIGN_OR_RETURN(
       const int64_t bytes,
       DownloadToFile(*client, session.printer(), session.clock(), options));
+  v1::GetCheckpointRequest request;
+  request.set_name(options.checkpoint);
+  HS_ASSIGN_OR_RETURN(const v1::Checkpoint checkpoint,
+                      client->GetCheckpoint(request));
+  if (HasInserted(checkpoint.manifest())) {
+    session.printer().Progress(
+        "note: a stage has put normalizations between this model's blocks "
+        "(tensors inserted.*). Models of other libraries have none, so they "
+        "load the file only without strict names, and compute something else.");
+  }
   session.printer().Progress(
       absl::StrCat(options.checkpoint, ", ", HumanBytes(bytes), ", is in:"));
   session.printer().Result(options.file);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/units.h"
 #include "client/cli/views.h"
+#include "proto/phases.h"
 
 namespace headstart::client {
 namespace {
@@ -130,6 +131,10 @@ std::vector<std::string> RunsParts(const v1::Training& training) {
       if (activity.empty()) {
         others.push_back(absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
                                       training.resolved_training().epochs()));
+        if (const auto phase =
+                PhaseOf(training.resolved_training(), run.epoch() + 1)) {
+          others.push_back(absl::StrCat(phase->name, " of ", phase->count));
+        }
       } else {
         // Where a line may end.
         others.push_back(absl::StrCat(seed, " at its first values"));

@@ -93,6 +93,18 @@ TEST(TrainingPartsTest, CountsRunsAndNamesThoseInTraining) {
               ElementsAre("2 of 2 done", "mean test accuracy 98.10 %"));
 }
 
+TEST(RunsPartsTest, SaysWhichStageARunIsIn) {
+  const auto training = Text<v1::Training>(R"pb(
+    resolved_training { epochs: 12 stages { count: 3 keep {} } }
+    runs { seed: 42 state: TRAINING epoch: 4 }
+    runs { seed: 43 state: TRAINING epoch: 11 }
+  )pb");
+  EXPECT_THAT(RunsParts(training),
+              ElementsAre("0 of 2 done", "seed 42 at epoch 4 of 12",
+                          "stage 2 of 3", "seed 43 at epoch 11 of 12",
+                          "stage 3 of 3"));
+}
+
 TEST(WrappedTest, BreaksBetweenPartsOnly) {
   EXPECT_THAT(Wrapped("  best  ", {"one", "two", "three"}, ", ", 17),
               ElementsAre("  best  one, two,", "        three"));

@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--slots", default="2")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # The cluster too.
     cluster = Cluster(arguments.data, arguments.datasets, arguments.slots)
     try:
         names = {}

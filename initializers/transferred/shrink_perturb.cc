@@ -10,6 +10,14 @@
 
 namespace headstart::initializers {
 
+at::Tensor ShrinkAndPerturb(const at::Tensor& before, const at::Tensor& fresh,
+                            const ShrinkPerturbOptions& options) {
+  // Products and sum apart: fused ones would round differently at the ends of
+  // each thread's share.
+  const at::Tensor kept = before.to(at::kDouble).mul(options.shrink);
+  return fresh.to(at::kDouble).mul(options.perturb).add(kept);
+}
+
 absl::StatusOr<InitializationReport> ShrinkPerturb::Apply(
     torch::nn::Module& model, const InitializerInputs& inputs) const {
   const at::NoGradGuard no_grad;
@@ -21,12 +29,7 @@ absl::StatusOr<InitializationReport> ShrinkPerturb::Apply(
   HS_ASSIGN_OR_RETURN(InitializationReport report,
                       FrameworkDefault().Apply(model, inputs));
   for (size_t i = 0; i < parameters.size(); ++i) {
-    // Products and sum apart: fused ones would round differently at the ends of
-    // each thread's share.
-    const at::Tensor kept = before[i].to(at::kDouble).mul(options_.shrink);
-    const at::Tensor fresh =
-        parameters[i].to(at::kDouble).mul(options_.perturb);
-    parameters[i].copy_(fresh.add(kept));
+    parameters[i].copy_(ShrinkAndPerturb(before[i], parameters[i], options_));
   }
   return report;
 }

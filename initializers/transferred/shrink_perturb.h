@@ -1,6 +1,8 @@
 // Shrink and perturb: a warm start that trains like a fresh one.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include "initializers/initializer.h"
 
 namespace headstart::initializers {
@@ -10,6 +12,10 @@ struct ShrinkPerturbOptions {
   double shrink = 0.4;   // lambda
   double perturb = 0.1;  // gamma
 };
+
+// shrink * before + perturb * fresh, in double precision and rounded once.
+at::Tensor ShrinkAndPerturb(const at::Tensor& before, const at::Tensor& fresh,
+                            const ShrinkPerturbOptions& options);
 
 // Every parameter becomes shrink * itself + perturb * a fresh draw (Ash and
 // Adams 2020). As in their code, whose result is a new network, the parameters

@@ -9,10 +9,10 @@
 
 #include "base/names.h"
 #include "base/status_macros.h"
+#include "proto/phases.h"
 #include "scheduler/core/scheduler.h"
 #include "scheduler/core/sources.h"
 #include "scheduler/core/state.h"
-#include "scheduler/search/pruning_rules.h"
 
 namespace headstart::scheduler {
 namespace {
@@ -111,11 +111,11 @@ void AddTraining(const Training& training, ReferenceSet& set) {
     }
     const auto& named = training.spec().keep_epochs();
     for (const v1::EpochRecord& epoch : trained.epochs) {
-      const std::optional<int64_t> level =
-          LevelEndingWith(training.spec().resolved_training(), epoch.epoch());
-      if (level.has_value()) {
+      const std::optional<Phase> phase =
+          PhaseOf(training.spec().resolved_training(), epoch.epoch());
+      if (phase.has_value() && phase->ends) {
         set.Add(epoch.checkpoint(), v1::KEPT,
-                absl::StrCat("the end of level ", *level));
+                absl::StrCat("the end of ", phase->name));
       } else if (absl::c_linear_search(named, epoch.epoch())) {
         set.Add(epoch.checkpoint(), v1::KEPT);
       }

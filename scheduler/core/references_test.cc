@@ -218,6 +218,31 @@ TEST(ReferencesTest, KeepsTheEndsOfLevels) {
                            "1/runs/1/epochs/4/resume RESUME"));
 }
 
+TEST(ReferencesTest, KeepsTheEndsOfStages) {
+  TestWorld world;
+  world.Do(CreateStudy{{}, SmallStudy("random { trial_count: 1 }", 2)});
+  world.TrainAll(LossIsTrial);
+  world.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 1 } } epochs: 6 seeds: 1
+    training { stages { count: 3 shrink_perturb {} } })")});
+  world.Do(SourceConfirmed{"trainings/1"});
+  const auto answer = world.Call("workers/a", 1);
+  v1::AttemptStatus status = TestWorld::StatusOf(
+      answer.assignments(0).assignment(), v1::Attempt::RUNNING);
+  *status.add_reports() = ReportOf(0, 0);
+  for (int64_t epoch = 1; epoch <= 5; ++epoch) {
+    *status.add_reports() = ReportOf(epoch, 1.0 / epoch);
+  }
+  world.Call("workers/a", 1, {status});
+
+  EXPECT_THAT(Wanted(world, "trainings/1"),
+              UnorderedElementsAre(
+                  "1/trials/1/epochs/1 SOURCE_OF", "1/runs/1/epochs/5 LATEST",
+                  "1/runs/1/epochs/5 BEST", "1/runs/1/epochs/2 KEPT",
+                  "1/runs/1/epochs/4 KEPT", "1/runs/1/epochs/5 RESUME",
+                  "1/runs/1/epochs/5/resume RESUME"));
+}
+
 TEST(ReferencesTest, KeepsWhatAFailedTrialCouldBeRetriedFrom) {
   TestWorld world;
   v1::Study study = SmallStudy("random { trial_count: 2 }", 3);

@@ -9,10 +9,11 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "proto/phases.h"
 #include "scheduler/search/field_rules.h"
 #include "scheduler/search/initializer_rules.h"
+#include "scheduler/search/phase_rules.h"
 #include "scheduler/search/plugin_spec.h"
-#include "scheduler/search/pruning_rules.h"
 #include "scheduler/search/spec_facts.h"
 #include "scheduler/search/spec_path.h"
 
@@ -227,12 +228,13 @@ absl::Status CheckSchedule(const v1::TrainingSpec& spec,
                            absl::string_view prefix) {
   const v1::Schedule& schedule = spec.schedule();
   if (schedule.warm_up().epochs() >= ScheduleEpochs(spec)) {
-    return Wrong(
-        prefix, "schedule.warm_up.epochs",
-        absl::StrCat("must be fewer than ",
-                     spec.has_pruning() ? "pruning.epochs_per_level" : "epochs",
-                     " (", ScheduleEpochs(spec), "), got ",
-                     schedule.warm_up().epochs(), "."));
+    return Wrong(prefix, "schedule.warm_up.epochs",
+                 absl::StrCat("must be fewer than ",
+                              spec.has_pruning()  ? "pruning.epochs_per_level"
+                              : spec.has_stages() ? "the epochs of a stage"
+                                                  : "epochs",
+                              " (", ScheduleEpochs(spec), "), got ",
+                              schedule.warm_up().epochs(), "."));
   }
   const auto& milestones = schedule.multi_step().milestones();
   if (schedule.has_multi_step() &&
@@ -324,9 +326,9 @@ absl::Status CheckRules(const v1::TrainingSpec& spec,
                         absl::string_view prefix) {
   HS_RETURN_IF_ERROR(CheckDataset(spec, prefix));
   HS_RETURN_IF_ERROR(CheckModel(spec, prefix));
+  HS_RETURN_IF_ERROR(CheckPhases(spec, prefix));
   HS_RETURN_IF_ERROR(CheckSchedule(spec, prefix));
   HS_RETURN_IF_ERROR(CheckAugmentation(spec, prefix));
-  HS_RETURN_IF_ERROR(CheckPruning(spec, prefix));
   if (spec.optimizer().sgd().nesterov() &&
       !(spec.optimizer().sgd().momentum() > 0)) {
     return Wrong(prefix, "optimizer.sgd.nesterov",

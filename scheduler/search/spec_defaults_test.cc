@@ -137,6 +137,32 @@ TEST(SpecDefaultsTest, FillsPruningAndItsSchedule) {
   EXPECT_EQ(spec.schedule().cosine().period_epochs(), 2);
 }
 
+TEST(SpecDefaultsTest, FillsStagesAndTheirSchedule) {
+  const v1::TrainingSpec spec = *CompleteSpec(
+      SpecOf("epochs: 12 stages { count: 3 shrink_perturb {} distillation {} } "
+             "schedule { cosine {} warm_up { epochs: 1 } }"),
+      "training");
+  const v1::Stages& stages = spec.stages();
+  EXPECT_EQ(stages.shrink_perturb().shrink(), 0.4);
+  EXPECT_EQ(stages.shrink_perturb().perturb(), 0.1);
+  EXPECT_EQ(stages.distillation().weight(), 1);
+  EXPECT_EQ(stages.distillation().targets(), v1::RECOMPUTED);
+  EXPECT_TRUE(stages.reset_optimizer());
+  EXPECT_TRUE(stages.has_growing_data());
+  // Each stage has a cosine of its own.
+  EXPECT_EQ(spec.schedule().cosine().period_epochs(), 3);
+
+  const v1::TrainingSpec by_blocks = *CompleteSpec(
+      SpecOf("epochs: 12 stages { layer_wise { blocks: 3 repeats: 2 } } "
+             "schedule { cosine {} }"),
+      "training");
+  EXPECT_FALSE(by_blocks.stages().has_count());
+  EXPECT_EQ(by_blocks.stages().layer_wise().rescale(), v1::RESCALE_LAYERS);
+  EXPECT_EQ(by_blocks.stages().layer_wise().normalization(),
+            v1::NORMALIZE_CHANNELS);
+  EXPECT_EQ(by_blocks.schedule().cosine().period_epochs(), 2);
+}
+
 TEST(SpecDefaultsTest, FillsSgd) {
   const v1::TrainingSpec spec = *CompleteSpec(
       SpecOf("optimizer { sgd { learning_rate: 0.1 } }"), "training");
@@ -299,6 +325,52 @@ INSTANTIATE_TEST_SUITE_P(
                 "pruning { epochs_per_level: 3 } early_stop { "
                 "validation_accuracy: 0.9 }",
                 "the levels of a run that early_stop may end are not known"},
+        Refusal{"StagesLeaveSomethingOver", "stages { count: 4 keep {} }",
+                "training.stages.count: 4 stages of 2 epochs leave 1 of 9 "
+                "over. Set epochs to 8 or 12."},
+        Refusal{"MoreStagesThanEpochs", "stages { count: 10 keep {} }",
+                "training.stages.count: 10 stages of 0 epochs leave 9 of 9 "
+                "over. Set epochs to 10."},
+        Refusal{"BlocksLeaveSomethingOver",
+                "stages { layer_wise { blocks: 2 repeats: 2 } }",
+                "training.stages.layer_wise.blocks: 4 stages of 2 epochs "
+                "leave 1 of 9 over."},
+        Refusal{"NoStages", "stages { redraw {} }",
+                "training.stages.count: is required."},
+        Refusal{"StagesWithoutMethod", "stages { count: 3 }",
+                "training.stages: is required. Choose one of shrink_perturb, "
+                "redraw, keep and layer_wise."},
+        Refusal{"CountOfBlocks", "stages { count: 3 layer_wise { blocks: 3 } }",
+                "training.stages.count: layer_wise has blocks * repeats = 3 "
+                "stages. Leave it out."},
+        Refusal{"OneBlock", "stages { layer_wise { blocks: 1 } }",
+                "training.stages.layer_wise.blocks: must be from 2 to 1000, "
+                "got 1"},
+        Refusal{"StagesShrink",
+                "stages { count: 3 shrink_perturb { shrink: 2 } }",
+                "training.stages.shrink_perturb.shrink: must be from 0 to 1, "
+                "got 2"},
+        Refusal{"DistillationWithoutAStageBefore",
+                "stages { count: 1 redraw {} distillation {} }",
+                "training.stages.distillation: a single stage has none before "
+                "it to learn from."},
+        Refusal{"CachedTargetsOfMixedImages",
+                "stages { count: 3 redraw {} distillation { targets: CACHED } "
+                "} augmentation { mixup_alpha: 1 }",
+                "training.stages.distillation.targets: must be RECOMPUTED"},
+        Refusal{"FirstStageWithoutABatch",
+                "stages { count: 9 keep {} growing_data: true } batch_size: "
+                "10000",
+                "training.stages.growing_data: the first stage has 6111 "
+                "examples, fewer than batch_size (10000)."},
+        Refusal{"StagesAndPruning",
+                "stages { count: 3 keep {} } pruning { epochs_per_level: 3 }",
+                "training.stages: must be left out of a run with pruning"},
+        Refusal{"WarmUpOverAStage",
+                "stages { count: 3 keep {} } schedule { warm_up { epochs: 3 } "
+                "}",
+                "training.schedule.warm_up.epochs: must be fewer than the "
+                "epochs of a stage (3), got 3."},
         Refusal{"WarmUpOverALevel",
                 "pruning { epochs_per_level: 3 } schedule { warm_up { epochs: "
                 "3 } }",

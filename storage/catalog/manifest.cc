@@ -41,7 +41,7 @@ absl::Status CheckRole(const v1::Tensor& tensor, bool resume) {
   const bool fits =
       resume ? tensor.role() == T::OPTIMIZER || tensor.role() == T::STATE
              : tensor.role() == T::PARAMETER || tensor.role() == T::BUFFER ||
-                   tensor.role() == T::MASK;
+                   tensor.role() == T::MASK || tensor.role() == T::INSERTED;
   if (tensor.role() == T::MASK && tensor.dtype() != "BOOL") {
     return absl::InvalidArgumentError(absl::StrCat(
         "a MASK must be of dtype BOOL, not ", tensor.dtype(), "."));

@@ -23,6 +23,8 @@ absl::StatusOr<TensorRole> FromProto(v1::Tensor::Role role) {
       return TensorRole::kState;
     case v1::Tensor::MASK:
       return TensorRole::kMask;
+    case v1::Tensor::INSERTED:
+      return TensorRole::kInserted;
     default:
       return absl::DataLossError(absl::StrCat("its role is ", role));
   }

@@ -54,6 +54,8 @@ void AgentMetrics::CountEpoch(const PhaseSeconds& seconds) {
   evaluate_seconds_.Observe(seconds.evaluate);
   snapshot_seconds_.Observe(seconds.snapshot);
   stall_seconds_.Observe(seconds.stall);
+  // Between levels and stages.
+  if (seconds.initialize > 0) initialize_seconds_.Observe(seconds.initialize);
 }
 
 void AgentMetrics::CountRest(const PhaseSeconds& seconds) {

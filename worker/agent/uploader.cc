@@ -29,13 +29,15 @@ v1::Tensor::Role ToProto(TensorRole role) {
       return v1::Tensor::STATE;
     case TensorRole::kMask:
       return v1::Tensor::MASK;
+    case TensorRole::kInserted:
+      return v1::Tensor::INSERTED;
   }
   return v1::Tensor::ROLE_UNSPECIFIED;
 }
 
 bool IsWeight(TensorRole role) {
   return role == TensorRole::kParameter || role == TensorRole::kBuffer ||
-         role == TensorRole::kMask;
+         role == TensorRole::kMask || role == TensorRole::kInserted;
 }
 
 // Fills `commit` with both manifests and returns the blobs they name, each

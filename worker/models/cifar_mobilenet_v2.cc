@@ -121,7 +121,15 @@ CifarMobilenetV2::CifarMobilenetV2(const CifarMobilenetV2Options& options)
 at::Tensor CifarMobilenetV2::forward(const at::Tensor& images) {
   at::Tensor x = ChannelsLast(images);
   x = bn1_->forward(conv1_->forward(x)).relu_();
-  x = layers_->forward(x);
+  int64_t layer = 0, block = 0;
+  for (torch::nn::AnyModule& each : *layers_) {
+    x = each.forward(x);
+    // As BlockParts has it.
+    if (layer == 0 || layer == 2 || layer == 5 || layer == 12) {
+      x = EndBlock(block++, x);
+    }
+    ++layer;
+  }
   x = bn2_->forward(conv2_->forward(x)).relu_();
   return linear_->forward(GlobalMean(x));
 }

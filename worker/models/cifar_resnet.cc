@@ -38,9 +38,10 @@ class CifarResnet final : public Model, public initializers::BlockedModel {
 
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = bn1_->forward(conv1_->forward(ChannelsLast(images))).relu_();
-    x = layer1_->forward(x);
-    x = layer2_->forward(x);
-    x = layer3_->forward(x);
+    x = EndBlock(0, x);
+    x = EndBlock(1, layer1_->forward(x));
+    x = EndBlock(2, layer2_->forward(x));
+    x = EndBlock(3, layer3_->forward(x));
     x = layer4_->forward(x);
     return linear_->forward(GlobalMean(x));
   }
@@ -102,9 +103,10 @@ class PreactResnet18 final : public Model, public initializers::BlockedModel {
 
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = conv1_->forward(ChannelsLast(images));
-    x = layer1_->forward(x);
-    x = layer2_->forward(x);
-    x = layer3_->forward(x);
+    x = EndBlock(0, x);
+    x = EndBlock(1, layer1_->forward(x));
+    x = EndBlock(2, layer2_->forward(x));
+    x = EndBlock(3, layer3_->forward(x));
     x = layer4_->forward(x);
     return linear_->forward(GlobalMean(x));
   }

@@ -138,7 +138,9 @@ class FixupResnet final : public Model,
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = (conv1_->forward(ChannelsLast(images)) + bias1_).relu_();
     if (pools_) x = StemPool(x);
-    for (Sequential& layer : layers_) x = layer->forward(x);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      x = layers_[i]->forward(EndBlock(i, x));
+    }
     return fc_->forward(GlobalMean(x) + bias2_);
   }
 

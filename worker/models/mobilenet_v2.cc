@@ -122,7 +122,16 @@ MobilenetV2::MobilenetV2(const MobilenetV2Options& options) {
 }
 
 at::Tensor MobilenetV2::forward(const at::Tensor& images) {
-  const at::Tensor x = features_->forward(ChannelsLast(images));
+  at::Tensor x = ChannelsLast(images);
+  int64_t layer = 0, block = 0;
+  for (torch::nn::AnyModule& each : *features_) {
+    x = each.forward(x);
+    // As BlockParts has it.
+    if (layer == 1 || layer == 3 || layer == 6 || layer == 13) {
+      x = EndBlock(block++, x);
+    }
+    ++layer;
+  }
   return classifier_->forward(GlobalMean(x));
 }
 

@@ -1,6 +1,11 @@
 // Model: what a training trains.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
@@ -10,6 +15,13 @@ namespace headstart::worker {
 struct TrainingOutput {
   at::Tensor logits;            // [batch, classes]
   at::Tensor auxiliary_logits;  // The same, or undefined without such a head.
+};
+
+// A frozen normalization between two blocks (initializers/blocks.h).
+struct InsertedNorm {
+  at::Tensor mean;       // [channels], or [1] for all of them.
+  at::Tensor deviation;  // As mean, above 0.
+  bool is_active = false;
 };
 
 // A network that tells images apart.
@@ -32,6 +44,28 @@ class Model : public torch::nn::Module {
   // Whether other devices cannot train it: a recorded step would not decide
   // anew what it decides on the CPU.
   virtual bool OnlyOnCpu() const { return false; }
+
+  // What stands behind each block but the last; may be shorter, as it is with
+  // nothing inserted.
+  void Insert(std::vector<InsertedNorm> norms) { inserted_ = std::move(norms); }
+  std::vector<InsertedNorm>& inserted() { return inserted_; }
+
+  // Gets the output of each block but the last, [batch, channels, ...], before
+  // what is inserted there. Models that do not say where their blocks end never
+  // call it.
+  using BlockListener =
+      std::function<void(int64_t block, const at::Tensor& output)>;
+  void ListenToBlocks(BlockListener listener) {
+    listener_ = std::move(listener);
+  }
+
+ protected:
+  // What the next block sees of the output of `block`, which counts from 0.
+  at::Tensor EndBlock(int64_t block, const at::Tensor& output) const;
+
+ private:
+  std::vector<InsertedNorm> inserted_;
+  BlockListener listener_;
 };
 
 }  // namespace headstart::worker

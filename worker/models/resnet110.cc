@@ -63,8 +63,9 @@ class Resnet110 final : public Model,
 
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = NormalizedRelu(bn1_, conv1_->forward(ChannelsLast(images)));
-    x = layer1_->forward(x);
-    x = layer2_->forward(x);
+    x = EndBlock(0, x);
+    x = EndBlock(1, layer1_->forward(x));
+    x = EndBlock(2, layer2_->forward(x));
     x = layer3_->forward(x);
     return fc_->forward(GlobalMean(x));
   }

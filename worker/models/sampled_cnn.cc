@@ -63,6 +63,7 @@ at::Tensor SampledCnn::forward(const at::Tensor& images) {
   at::Tensor x = ChannelsLast(images);
   for (size_t i = 0; i < layers_->size(); ++i) {
     x = layers_->at<CnnBlockImpl>(i).forward(x);
+    if (i + 1 < layers_->size()) x = EndBlock(i, x);
     if (i < 2) x = at::max_pool2d(x, {2, 2});
   }
   return linear_->forward(GlobalMean(x));

@@ -15,9 +15,9 @@ SmallCnn::SmallCnn(int64_t channels, int64_t classes)
 
 at::Tensor SmallCnn::forward(const at::Tensor& images) {
   at::Tensor x = ChannelsLast(images);
-  x = bn1_->forward(conv1_->forward(x)).relu_();
+  x = EndBlock(0, bn1_->forward(conv1_->forward(x)).relu_());
   x = at::max_pool2d(x, {2, 2});
-  x = bn2_->forward(conv2_->forward(x)).relu_();
+  x = EndBlock(1, bn2_->forward(conv2_->forward(x)).relu_());
   x = at::max_pool2d(x, {2, 2});
   x = bn3_->forward(conv3_->forward(x)).relu_();
   return linear_->forward(GlobalMean(x));

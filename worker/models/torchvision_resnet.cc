@@ -34,9 +34,10 @@ class TorchvisionResnet final : public Model,
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = bn1_->forward(conv1_->forward(ChannelsLast(images))).relu_();
     if (!small_images_) x = StemPool(x);
-    x = layer1_->forward(x);
-    x = layer2_->forward(x);
-    x = layer3_->forward(x);
+    x = EndBlock(0, x);
+    x = EndBlock(1, layer1_->forward(x));
+    x = EndBlock(2, layer2_->forward(x));
+    x = EndBlock(3, layer3_->forward(x));
     x = layer4_->forward(x);
     return fc_->forward(GlobalMean(x));
   }

@@ -75,8 +75,9 @@ class WideResnet final : public Model, public initializers::BlockedModel {
 
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = conv1_->forward(ChannelsLast(images));
-    x = layer1_->forward(x);
-    x = layer2_->forward(x);
+    x = EndBlock(0, x);
+    x = EndBlock(1, layer1_->forward(x));
+    x = EndBlock(2, layer2_->forward(x));
     x = layer3_->forward(x);
     return linear_->forward(GlobalMean(NormalizedRelu(bn1_, x)));
   }

@@ -19,7 +19,7 @@ class CpuEngine final : public Engine {
   absl::Status GoOn(PhaseSeconds& seconds) override {
     return keeper_.GoOn(seconds);
   }
-  void Settle() override { keeper_.Settle(); }
+  void BeginPhase() override { keeper_.Settle(); }
   void BeginEpoch(int64_t) override { sums_ = {}; }
   absl::Status Step(const StepPlace& place,
                     absl::Span<const int32_t> which) override;
@@ -34,11 +34,12 @@ class CpuEngine final : public Engine {
 
  private:
   // One step; the batch's mean loss, and no step when that is not finite.
-  double TrainBatch(const Batch& batch);
+  double TrainBatch(const Batch& batch, absl::Span<const int32_t> which);
   // Adds the gradients of rows `begin` to `end` of the batch, whose loss counts
   // by their share of it; that part of the loss, and no gradients when it is
   // not finite.
-  double AddGradients(const Batch& batch, int64_t begin, int64_t end);
+  double AddGradients(const Batch& batch, absl::Span<const int32_t> which,
+                      int64_t begin, int64_t end);
 
   TrainingRun& run_;
   StateKeeper keeper_;

@@ -9,6 +9,7 @@
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -18,7 +19,6 @@
 #include "base/log.h"
 #include "base/random_stream.h"
 #include "worker/trainer/cpu_engine.h"
-#include "worker/trainer/forward_pass.h"
 #include "worker/trainer/loss.h"
 
 namespace headstart::worker {
@@ -82,6 +82,12 @@ void DeviceEngine::TellOfHost(const DeviceFeed& feed) {
          feed.why_on_host());
 }
 
+void DeviceEngine::BeginPhase() {
+  // Recorded with what the phase before computed.
+  steps_.clear();
+  evaluated_.clear();
+}
+
 void DeviceEngine::BeginEpoch(int64_t epoch) {
   sums_.zero_();
   // Of epoch and seed alone: nothing of it need be stored.
@@ -113,6 +119,18 @@ absl::Status DeviceEngine::Step(const StepPlace& place,
                                            run_.data.training, which, &terms);
   if (!sent.ok()) return sent;
   const int64_t rows = which.size();
+  if (const Distiller* distiller = run_.distiller();
+      distiller != nullptr && distiller->cached().defined()) {
+    const at::Tensor& cached = distiller->cached();
+    if (!taught_.defined()) {
+      taught_ =
+          at::zeros({run_.recipe.batch_size, cached.size(1)}, cached.options());
+    }
+    const at::Tensor places =
+        at::from_blob(const_cast<int32_t*>(which.data()), {rows}, at::kInt)
+            .to(cached.device());
+    taught_.narrow(0, 0, rows).copy_(cached.index_select(0, places));
+  }
   Run(steps_[rows], [this, rows] { TrainRows(rows); });
   return absl::OkStatus();
 }
@@ -127,11 +145,22 @@ void DeviceEngine::TrainRows(int64_t rows) {
     const int64_t end = (i + 1) * rows / parts;
     const Batch part = Rows(batch, begin, end);
     const ForwardPass pass = RunForward(
-        *run_.model, recipe, part, static_cast<double>(end - begin) / rows);
+        *run_.model, recipe, part, TaughtPart(part.images, begin, end),
+        static_cast<double>(end - begin) / rows);
     Count(training_, pass.logits.detach(), part, pass.loss.detach(), rows);
     pass.loss.backward();
   }
   Update();
+}
+
+Taught DeviceEngine::TaughtPart(const at::Tensor& images, int64_t begin,
+                                int64_t end) const {
+  const Distiller* distiller = run_.distiller();
+  if (distiller == nullptr) return {};
+  return {.targets = distiller->cached().defined()
+                         ? taught_.narrow(0, begin, end - begin)
+                         : distiller->Targets(images),
+          .weight = distiller->weight()};
 }
 
 void DeviceEngine::Update() {
@@ -166,7 +195,7 @@ void DeviceEngine::Update() {
     how.gradient_scale = factor.const_data_ptr<double>();
   }
   device_.Update(how, tensors);
-  if (run_.pruner != nullptr) run_.pruner->ApplyMasks();
+  if (run_.program != nullptr) run_.program->AfterStep();
 }
 
 void DeviceEngine::Count(const DeviceFeed& feed, const at::Tensor& logits,

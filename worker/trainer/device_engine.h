@@ -13,6 +13,7 @@
 #include "worker/trainer/device_feed.h"
 #include "worker/trainer/device_state.h"
 #include "worker/trainer/engine.h"
+#include "worker/trainer/forward_pass.h"
 
 namespace headstart::worker {
 
@@ -26,7 +27,7 @@ class DeviceEngine final : public Engine {
                Host& host);
 
   absl::Status GoOn(PhaseSeconds&) override { return absl::OkStatus(); }
-  void Settle() override {}
+  void BeginPhase() override;
   void BeginEpoch(int64_t epoch) override;
   absl::Status Step(const StepPlace& place,
                     absl::Span<const int32_t> which) override;
@@ -57,6 +58,8 @@ class DeviceEngine final : public Engine {
   void Run(Program& program, const std::function<void()>& work);
   // One step on the first `rows` of the batch that was sent.
   void TrainRows(int64_t rows);
+  // What the teacher says of rows of the batch.
+  Taught TaughtPart(const at::Tensor& images, int64_t begin, int64_t end) const;
   // The update, from the gradients that backward left.
   void Update();
   void EvaluateRows(DeviceFeed& feed);
@@ -73,6 +76,7 @@ class DeviceEngine final : public Engine {
   at::Tensor sums_;  // Sums, as doubles on the device.
   std::map<EvaluatedPart, EvaluatedExamples> evaluated_;
   std::map<int64_t, Program> steps_;  // By batch size.
+  at::Tensor taught_;  // Cached targets of the batch that was sent.
   // A plug-in's forward may decide on the host, anew for each batch.
   bool can_record_ = !run_.recipe.model_plugin.has_value();
   bool told_of_host_ = false;

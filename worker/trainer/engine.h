@@ -45,8 +45,8 @@ class Engine {
   virtual absl::Status GoOn(PhaseSeconds& seconds) = 0;
 
   // After GoOn: lets the tensors be written to outside of a step, which it may
-  // copy them for.
-  virtual void Settle() = 0;
+  // copy them for, and looks anew at what a step computes.
+  virtual void BeginPhase() = 0;
 
   virtual void BeginEpoch(int64_t epoch) = 0;
 

@@ -81,7 +81,8 @@ absl::StatusOr<Assign> ReadAssignment(const std::string& path) {
 
 bool IsWeight(const TableEntry& entry) {
   return entry.role == TensorRole::kParameter ||
-         entry.role == TensorRole::kBuffer;
+         entry.role == TensorRole::kBuffer ||
+         entry.role == TensorRole::kInserted;
 }
 
 }  // namespace

@@ -2,11 +2,12 @@
 
 #include "worker/models/precision.h"
 #include "worker/trainer/loss.h"
+#include "worker/training/stages.h"
 
 namespace headstart::worker {
 
 ForwardPass RunForward(Model& model, const Recipe& recipe, const Batch& part,
-                       double share) {
+                       const Taught& taught, double share) {
   TrainingOutput output;
   {
     const at::Tensor images = ToInput(part.images, recipe.precision);
@@ -20,6 +21,10 @@ ForwardPass RunForward(Model& model, const Recipe& recipe, const Batch& part,
     }
   }
   at::Tensor loss = TrainingLoss(output, part, recipe.loss);
+  if (taught.targets.defined()) {
+    loss =
+        loss + DistillationLoss(output.logits, taught.targets) * taught.weight;
+  }
   if (share < 1) loss = loss * share;
   return {.logits = output.logits, .loss = loss};
 }

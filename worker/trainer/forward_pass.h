@@ -14,8 +14,14 @@ struct ForwardPass {
   at::Tensor loss;    // A scalar, of the same type.
 };
 
+// What a teacher says of a batch (distiller.h), and how much it counts.
+struct Taught {
+  at::Tensor targets;  // Probabilities [rows, classes]; undefined: nothing.
+  double weight = 0;
+};
+
 // Of the batch, or a part of it whose loss counts by its `share`.
 ForwardPass RunForward(Model& model, const Recipe& recipe, const Batch& part,
-                       double share);
+                       const Taught& taught, double share);
 
 }  // namespace headstart::worker

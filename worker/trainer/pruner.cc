@@ -11,14 +11,19 @@
 #include "absl/strings/strip.h"
 
 #include "base/random_stream.h"
+#include "base/status_macros.h"
 #include "initializers/state_dict.h"
 
 namespace headstart::worker {
 
 using initializers::NamedTensor;
 
-Pruner::Pruner(const IterativePruning& options, uint64_t seed, Model& model)
-    : options_(options), seed_(seed) {
+Pruner::Pruner(const IterativePruning& options, int64_t seed,
+               ModelFactory make_model, Model& model, Optimizer& optimizer)
+    : options_(options),
+      seed_(seed),
+      make_model_(std::move(make_model)),
+      optimizer_(optimizer) {
   absl::flat_hash_map<std::string, at::Tensor> by_name;
   for (const NamedTensor& each : initializers::StateDict(model)) {
     by_name[each.name] = each.tensor;
@@ -47,22 +52,47 @@ Pruner::Pruner(const IterativePruning& options, uint64_t seed, Model& model)
   }
 }
 
-void Pruner::KeepStart() {
+absl::Status Pruner::Begin() {
+  if (options_.reset != PruningReset::kFrameworkDefault) {
+    KeepStart(tensors_);
+    return absl::OkStatus();
+  }
+  // What the model would be without an initializer.
+  HS_ASSIGN_OR_RETURN(
+      const std::shared_ptr<Model> model,
+      FreshModel(make_model_, initializers::FrameworkDefaultOptions{},
+                 InitializerSeed(seed_)));
+  std::vector<at::Tensor> values;
+  for (const NamedTensor& each : initializers::StateDict(*model)) {
+    values.push_back(each.tensor);
+  }
+  KeepStart(values);
+  return absl::OkStatus();
+}
+
+void Pruner::KeepStart(const std::vector<at::Tensor>& values) {
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < start_.size(); ++i) {
-    start_[i].tensor.copy_(tensors_[i]);
+    start_[i].tensor.copy_(values[i]);
   }
 }
 
-void Pruner::BeginLevel(int64_t level, Optimizer& optimizer) {
+absl::Status Pruner::BeginPhase(int64_t level) {
   const at::NoGradGuard no_grad;
   Prune(level);
   for (size_t i = 0; i < start_.size(); ++i) {
     tensors_[i].copy_(start_[i].tensor);
   }
-  ApplyMasks();
-  if (!options_.reset_optimizer) return;
-  for (auto& [name, tensor] : optimizer.State()) tensor.zero_();
+  AfterStep();
+  if (options_.reset_optimizer) ResetState(optimizer_);
+  return absl::OkStatus();
+}
+
+void Pruner::AfterEpoch(int64_t epoch) {
+  if (options_.reset == PruningReset::kStart && epoch > 0 &&
+      epoch == options_.rewind_epoch) {
+    KeepStart(tensors_);
+  }
 }
 
 void Pruner::Prune(int64_t level) {
@@ -84,7 +114,7 @@ void Pruner::Prune(int64_t level) {
   }
 }
 
-void Pruner::ApplyMasks() {
+void Pruner::AfterStep() {
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < pruned_.size(); ++i) {
     ApplyMask(pruned_[i].parameter, masks_[i].tensor);

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "worker/models/model.h"
-#include "worker/trainer/snapshot.h"
-#include "worker/trainer_protocol/messages.h"
+#include "worker/trainer/fresh_model.h"
+#include "worker/trainer/training_program.h"
 #include "worker/training/optimizer.h"
 #include "worker/training/pruning.h"
 
@@ -16,29 +16,32 @@ namespace headstart::worker {
 // Masks the weights of linear and convolutional layers, and their biases where
 // that is asked for. Masks and start belong to the run's state, so a resumed
 // run has them. One thread.
-class Pruner {
+class Pruner final : public TrainingProgram {
  public:
   // Nothing is pruned yet. The model's tensors may move to other memory.
-  Pruner(const IterativePruning& options, uint64_t seed, Model& model);
+  Pruner(const IterativePruning& options, int64_t seed, ModelFactory make_model,
+         Model& model, Optimizer& optimizer);
 
   // "mask.<parameter>": BOOL, false is pruned.
-  const std::vector<StateTensor>& masks() const { return masks_; }
-  // "start.<tensor>", on the CPU: what the model's tensors are set to when a
-  // level begins; none with kNothing.
-  const std::vector<StateTensor>& start() const { return start_; }
+  std::vector<StateTensor> weights() const override { return masks_; }
+  // "start.<tensor>": what the model's tensors are set to when a level begins;
+  // none with kNothing.
+  std::vector<StateTensor> state() const override { return start_; }
 
-  // Makes the model's present values the start.
-  void KeepStart();
-
-  // Prunes by the present values and sets the others back. The model's tensors
-  // may be written to.
-  void BeginLevel(int64_t level, Optimizer& optimizer);
-
-  // Sets what is pruned to 0, after a step.
-  void ApplyMasks();
-
+  absl::Status Begin() override;
+  PhasePlace PlaceOf(int64_t epoch) const override {
+    return worker::PlaceOf(options_, epoch);
+  }
+  // Prunes by the present values and sets the others back.
+  absl::Status BeginPhase(int64_t level) override;
+  absl::Status EnterPhase(int64_t, absl::FunctionRef<bool()>) override {
+    return absl::OkStatus();
+  }
+  // Sets what is pruned to 0.
+  void AfterStep() override;
+  void AfterEpoch(int64_t epoch) override;
   // Fills in what is left.
-  void Measure(Measurement& measurement) const;
+  void Measure(Measurement& measurement) const override;
 
  private:
   struct Pruned {
@@ -47,10 +50,14 @@ class Pruner {
     bool is_output;
   };
 
+  // Makes values, the model's or others, what levels begin from.
+  void KeepStart(const std::vector<at::Tensor>& values);
   void Prune(int64_t level);
 
   const IterativePruning options_;
-  const uint64_t seed_;
+  const int64_t seed_;
+  const ModelFactory make_model_;
+  Optimizer& optimizer_;
   std::vector<at::Tensor> tensors_;  // All of the model; as start_.
   std::vector<Pruned> pruned_;       // As masks_.
   std::vector<StateTensor> masks_;

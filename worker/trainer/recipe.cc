@@ -13,6 +13,7 @@
 #include "worker/models/registry.h"
 #include "worker/spec_fields/spec_fields.h"
 #include "worker/trainer/initializer_fields.h"
+#include "worker/trainer/program_fields.h"
 
 namespace headstart::worker {
 namespace {
@@ -29,7 +30,6 @@ Schedule ReadSchedule(SpecFields& spec);
 LossOptions ReadLoss(SpecFields& spec);
 AugmentationOptions ReadAugmentation(SpecFields& spec);
 std::optional<double> ReadStopAccuracy(SpecFields& spec);
-std::optional<IterativePruning> ReadPruning(SpecFields& spec);
 
 }  // namespace
 
@@ -65,7 +65,9 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
       .stop_accuracy = ReadStopAccuracy(spec),
       .deterministic = spec.Bool("deterministic"),
       .evaluate_start = spec.Bool("evaluate_start"),
-      .pruning = ReadPruning(spec)};
+      .pruning = ReadPruning(spec),
+      .stages = {}};
+  recipe.stages = ReadStages(spec, recipe.epochs);
   ReadModel(spec, recipe);
   spec.Done();
   if (!status.ok()) return status;
@@ -284,46 +286,6 @@ std::optional<double> ReadStopAccuracy(SpecFields& spec) {
   const double accuracy = fields.Number("validation_accuracy", kShare);
   fields.Done();
   return accuracy;
-}
-
-std::optional<IterativePruning> ReadPruning(SpecFields& spec) {
-  if (!spec.Has("pruning")) return std::nullopt;
-  SpecFields fields = spec.Object("pruning");
-  IterativePruning pruning = {
-      .prune = {.rate =
-                    fields.Number("rate", {.min = 0, .above = true, .max = 1}),
-                .output_rate = std::nullopt,
-                .scope = fields.Enum<PruningScope>(
-                    "scope", {{"PRUNE_BY_TENSOR", PruningScope::kTensor},
-                              {"PRUNE_BY_LAYER", PruningScope::kLayer},
-                              {"PRUNE_GLOBALLY", PruningScope::kGlobal}}),
-                .rounding = fields.Enum<PruningRounding>(
-                    "rounding",
-                    {{"ROUND_DOWN", PruningRounding::kFloor},
-                     {"ROUND_NEAREST", PruningRounding::kRound},
-                     {"ROUND_UP", PruningRounding::kCeil},
-                     {"ROUND_AS_GOOGLE", PruningRounding::kGoogle},
-                     {"ROUND_AS_OPEN_LTH", PruningRounding::kOpenLth}}),
-                .order = fields.Enum<PruningOrder>(
-                    "order", {{"SMALLEST_MAGNITUDE", PruningOrder::kMagnitude},
-                              {"BY_LOT", PruningOrder::kRandom}})},
-      .biases = fields.Bool("biases"),
-      .epochs_per_level = fields.Integer("epochs_per_level", 1, 100'000),
-      .reset = fields.Enum<PruningReset>(
-          "reset",
-          {{"RESET_TO_START", PruningReset::kStart},
-           {"RESET_TO_FRAMEWORK_DEFAULT", PruningReset::kFrameworkDefault},
-           {"RESET_NOTHING", PruningReset::kNothing}}),
-      .rewind_epoch = fields.Integer("rewind_epoch", 0, 100'000),
-      .reset_optimizer = fields.Bool("reset_optimizer")};
-  if (fields.Has("output_rate")) {
-    pruning.prune.output_rate = fields.Number("output_rate", kBelowOne);
-  }
-  if (pruning.rewind_epoch >= pruning.epochs_per_level) {
-    fields.Refuse(fields.At("rewind_epoch"), "is not below epochs_per_level");
-  }
-  fields.Done();
-  return pruning;
 }
 
 }  // namespace

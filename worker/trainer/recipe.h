@@ -17,6 +17,7 @@
 #include "worker/training/optimizer.h"
 #include "worker/training/pruning.h"
 #include "worker/training/schedule.h"
+#include "worker/training/stages.h"
 
 namespace headstart::worker {
 
@@ -44,6 +45,7 @@ struct Recipe {
   bool deterministic;
   bool evaluate_start;
   std::optional<IterativePruning> pruning;
+  std::optional<StagedTraining> stages;  // Not with pruning.
 };
 
 // Reads a TrainingSpec in proto3 JSON with the proto's field names. Names turn

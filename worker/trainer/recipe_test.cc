@@ -43,16 +43,17 @@ void CollectPaths(const Json& json, const Json::json_pointer here,
 // model's options.
 bool MayBeLeftOut(const Json::json_pointer& path) {
   static const std::set<std::string> kOptional = {
-      "fresh_layers", "mean",       "standard_deviation",  "milestones",
-      "label_noise",  "warm_up",    "random_resized_crop", "early_stop",
-      "pruning",      "output_rate"};
+      "fresh_layers",        "mean",        "standard_deviation",
+      "milestones",          "label_noise", "warm_up",
+      "random_resized_crop", "early_stop",  "pruning",
+      "output_rate",         "stages",      "distillation"};
   return kOptional.contains(path.back()) ||
          path.parent_pointer().parent_pointer() == Json::json_pointer("/model");
 }
 
 TEST(RecipeTest, ReadsEveryFieldOfTheGoldenSpecs) {
   const Json golden = Golden();
-  ASSERT_EQ(golden.size(), 44u);
+  ASSERT_EQ(golden.size(), 50u);
 
   ASSERT_OK_AND_ASSIGN(const Recipe first, ParseRecipe(golden[0].dump()));
   EXPECT_EQ(first.model.name, "lenet_300_100");
@@ -138,6 +139,35 @@ TEST(RecipeTest, ReadsPruning) {
   EXPECT_EQ(pruning.reset, PruningReset::kStart);
   EXPECT_EQ(pruning.rewind_epoch, 1);
   EXPECT_FALSE(pruning.reset_optimizer);
+}
+
+TEST(RecipeTest, ReadsStages) {
+  ASSERT_OK_AND_ASSIGN(const Recipe shrunk, ParseRecipe(Golden()[44].dump()));
+  ASSERT_TRUE(shrunk.stages.has_value());
+  EXPECT_EQ(shrunk.stages->count, 5);
+  EXPECT_EQ(std::get<ShrinkPerturbStages>(shrunk.stages->method).shrink, 0.4);
+  EXPECT_EQ(std::get<ShrinkPerturbStages>(shrunk.stages->method).perturb, 0.1);
+  ASSERT_TRUE(shrunk.stages->distillation.has_value());
+  EXPECT_FALSE(shrunk.stages->distillation->cached);
+  EXPECT_TRUE(shrunk.stages->reset_optimizer);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe fresh, ParseRecipe(Golden()[45].dump()));
+  EXPECT_TRUE(std::holds_alternative<RedrawAll>(fresh.stages->method));
+  EXPECT_TRUE(fresh.stages->distillation->cached);
+  EXPECT_EQ(fresh.stages->distillation->weight, 2);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe kept, ParseRecipe(Golden()[46].dump()));
+  EXPECT_TRUE(std::holds_alternative<KeepWeights>(kept.stages->method));
+  EXPECT_FALSE(kept.stages->reset_optimizer);
+  EXPECT_TRUE(kept.stages->growing_data);
+
+  ASSERT_OK_AND_ASSIGN(const Recipe blocks, ParseRecipe(Golden()[47].dump()));
+  EXPECT_EQ(blocks.stages->count, 6);
+  const auto& options = std::get<LayerWiseStages>(blocks.stages->method);
+  EXPECT_EQ(options.groups, 3);
+  EXPECT_EQ(options.repeats, 2);
+  EXPECT_EQ(options.rescale, LayerWiseRescale::kLayers);
+  EXPECT_EQ(options.normalization, LayerWiseNormalization::kChannels);
 }
 
 TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
@@ -432,6 +462,10 @@ TEST(RecipeTest, RefusesValuesThatAreNotAllowed) {
       {35, "/initializer/chain/steps/3/keep_blocks/blocks", 0, "from 1 to"},
       {39, "/pruning/rate", 1, "above 0 and below 1"},
       {39, "/pruning/rewind_epoch", 3, "is not below epochs_per_level"},
+      {44, "/stages/count", 4, "stages.count: 4 stages do not divide"},
+      {44, "/stages/shrink_perturb/shrink", 1.5, "shrink"},
+      {44, "/stages/distillation/weight", 0, "above 0"},
+      {47, "/stages/layer_wise/blocks", 1, "from 2 to"},
       {0, "/model", Json{{"lenet_5", Json::object()}},
        "training.model: must have exactly one of lenet_300_100"},
       {0, "/evaluate", "TEST_SOMETIMES", "TEST_NEVER"},

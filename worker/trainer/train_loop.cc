@@ -51,12 +51,14 @@ class Loop final {
   absl::Status TrainEpochs();
   // The initial state's measurement, if it is asked for, and its snapshot.
   absl::Status SnapshotStart();
-  // Prunes if a level begins with the epoch.
-  void BeginLevel(int64_t epoch);
-  // If the levels are rewound to the epoch.
-  void KeepStart(int64_t epoch);
-  // In the schedule, which begins anew with each level.
+  // What the program does before the epoch.
+  absl::Status EnterPhase(int64_t epoch);
+  // In the schedule, which begins anew with each phase.
   ScheduleTime TimeOf(int64_t epoch) const;
+  // How many training examples the phase has, and the order in which an epoch
+  // visits them.
+  int64_t TrainedExamples() const;
+  std::vector<int32_t> OrderOf(int64_t epoch) const;
   absl::Status TrainEpoch(int64_t epoch, Measurement& measurement);
   // OutOfRange when the sums up to step `steps_done` are not finite.
   absl::Status CheckLoss(const EpochSums& sums, int64_t epoch,
@@ -133,13 +135,13 @@ absl::Status Loop::TrainEpochs() {
        ++epoch) {
     HS_RETURN_IF_ERROR(engine_->GoOn(seconds_));
     EpochDone done = {.epoch = epoch};
-    BeginLevel(epoch);
+    HS_RETURN_IF_ERROR(EnterPhase(epoch));
     HS_RETURN_IF_ERROR(TrainEpoch(epoch, done.measurement));
     HS_RETURN_IF_ERROR(Measure(epoch, done.measurement));
-    KeepStart(epoch);
+    if (run_.program != nullptr) run_.program->AfterEpoch(epoch);
     HS_RETURN_IF_ERROR(engine_->Deliver(/*wait=*/true));
     done.seconds = std::exchange(seconds_, {});
-    done.examples_per_second = run_.data.training.size() / done.seconds.train;
+    done.examples_per_second = TrainedExamples() / done.seconds.train;
     done.peak_memory_bytes = engine_->TakePeakMemory();
     HS_RETURN_IF_ERROR(host_.Send(done));
     HS_RETURN_IF_ERROR(TakeSnapshot(epoch));
@@ -163,38 +165,46 @@ absl::Status Loop::SnapshotStart() {
   return TakeSnapshot(0);
 }
 
-void Loop::BeginLevel(int64_t epoch) {
-  if (run_.pruner == nullptr) return;
-  const LevelPlace place = PlaceOf(*run_.recipe.pruning, epoch);
-  if (!place.begins) return;
-  const PhaseTimer timer(clock_, seconds_.train);
-  engine_->Settle();
-  run_.pruner->BeginLevel(place.level, *run_.optimizer);
-}
-
-void Loop::KeepStart(int64_t epoch) {
-  if (run_.pruner == nullptr) return;
-  const IterativePruning& pruning = *run_.recipe.pruning;
-  if (pruning.reset == PruningReset::kStart && epoch == pruning.rewind_epoch) {
-    run_.pruner->KeepStart();
+absl::Status Loop::EnterPhase(int64_t epoch) {
+  if (run_.program == nullptr) return absl::OkStatus();
+  const PhasePlace place = run_.program->PlaceOf(epoch);
+  if (!place.begins && epoch != assign_.from_epoch + 1) return absl::OkStatus();
+  const PhaseTimer timer(clock_, seconds_.initialize);
+  engine_->BeginPhase();
+  if (place.begins) {
+    HS_RETURN_IF_ERROR(run_.program->BeginPhase(place.phase));
   }
+  Pulse pulse(clock_, host_);
+  return run_.program->EnterPhase(place.phase, [&pulse] { return pulse(); });
 }
 
 ScheduleTime Loop::TimeOf(int64_t epoch) const {
-  if (run_.pruner == nullptr) {
+  if (run_.program == nullptr) {
     return {.epoch = epoch, .epochs = run_.recipe.epochs};
   }
-  const IterativePruning& pruning = *run_.recipe.pruning;
-  return {.epoch = PlaceOf(pruning, epoch).epoch,
-          .epochs = pruning.epochs_per_level};
+  const PhasePlace place = run_.program->PlaceOf(epoch);
+  return {.epoch = place.epoch, .epochs = place.epochs};
+}
+
+int64_t Loop::TrainedExamples() const {
+  const bool all = run_.program == nullptr || run_.program->examples().empty();
+  return all ? run_.data.training.size() : run_.program->examples().size();
+}
+
+std::vector<int32_t> Loop::OrderOf(int64_t epoch) const {
+  std::vector<int32_t> order =
+      EpochOrder(assign_.seed, epoch, TrainedExamples());
+  if (run_.program == nullptr || run_.program->examples().empty()) return order;
+  for (int32_t& position : order) position = run_.program->examples()[position];
+  return order;
 }
 
 absl::Status Loop::TrainEpoch(int64_t epoch, Measurement& measurement) {
   const PhaseTimer timer(clock_, seconds_.train);
-  const int64_t examples = run_.data.training.size();
+  const int64_t examples = TrainedExamples();
   const int64_t batch_size = run_.recipe.batch_size;
   const int64_t steps = (examples + batch_size - 1) / batch_size;
-  const std::vector<int32_t> order = EpochOrder(assign_.seed, epoch, examples);
+  const std::vector<int32_t> order = OrderOf(epoch);
   const double base_rate = LearningRate(run_.recipe.optimizer);
   ScheduleTime time = TimeOf(epoch);
   time.steps_per_epoch = steps;
@@ -248,7 +258,7 @@ bool Loop::StopsAfter(const Measurement& measurement) const {
 
 absl::Status Loop::Measure(int64_t epoch, Measurement& measurement) {
   const PhaseTimer timer(clock_, seconds_.evaluate);
-  if (run_.pruner != nullptr) run_.pruner->Measure(measurement);
+  if (run_.program != nullptr) run_.program->Measure(measurement);
   if (run_.data.validation.size() > 0) {
     HS_ASSIGN_OR_RETURN(
         const Evaluation validation,

@@ -8,7 +8,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
 
 #include "absl/container/flat_hash_map.h"
@@ -21,9 +20,11 @@
 #include "worker/models/registry.h"
 #include "worker/trainer/initializer_data.h"
 #include "worker/trainer/phase_timer.h"
+#include "worker/trainer/pruner.h"
 #include "worker/trainer/pulse.h"
 #include "worker/trainer/runtime.h"
 #include "worker/trainer/slab_source.h"
+#include "worker/trainer/stager.h"
 
 namespace headstart::worker {
 namespace {
@@ -37,13 +38,13 @@ absl::Status CheckBatchSize(const Recipe& recipe, int64_t training_examples);
 void SeedDefaultGenerator(int64_t seed);
 void SetGeneratorState(const at::Tensor& state);
 void ListState(TrainingRun& run);
-at::Generator InitializerGenerator(int64_t seed);
 absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
                                                              int64_t seed,
                                                              SlabSource& source,
                                                              Clock& clock,
                                                              Host& host);
-absl::Status KeepStart(TrainingRun& run, int64_t seed);
+absl::StatusOr<std::unique_ptr<TrainingProgram>> MakeProgram(
+    const TrainingRun& run, int64_t seed, ModelFactory make_model);
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
                     const SlabSource& source);
 Initializing ToMessage(const LearningProgress& progress);
@@ -71,11 +72,16 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                             .height = info.height,
                             .width = info.width,
                             .classes = info.classes};
-  HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
-                      recipe.model_plugin.has_value()
-                          ? plugins.MakeModel(*recipe.model_plugin, shape)
-                          : MakeModel(recipe.model, shape));
-  SetWeightType(*model, recipe.precision);
+  const ModelFactory make_model =
+      [recipe, shape, &plugins]() -> absl::StatusOr<std::shared_ptr<Model>> {
+    HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
+                        recipe.model_plugin.has_value()
+                            ? plugins.MakeModel(*recipe.model_plugin, shape)
+                            : MakeModel(recipe.model, shape));
+    SetWeightType(*model, recipe.precision);
+    return model;
+  };
+  HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model, make_model());
   HS_RETURN_IF_ERROR(CheckTensors(initializers::StateDict(*model)));
   OptimizedParameters parameters = ListParameters(*model);
   TrainingRun run = {
@@ -83,15 +89,12 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
       .data = std::move(data),
       .model = std::move(model),
       .optimizer = MakeOptimizer(recipe.optimizer, std::move(parameters)),
-      .pruner = {},
+      .program = {},
       .state = {},
       .generator = {},
       .position = at::zeros({}, at::kLong),
       .started = {}};
-  if (recipe.pruning.has_value()) {
-    run.pruner =
-        std::make_unique<Pruner>(*recipe.pruning, assign.seed, *run.model);
-  }
+  HS_ASSIGN_OR_RETURN(run.program, MakeProgram(run, assign.seed, make_model));
   ListState(run);
 
   SlabSource source(assignment);
@@ -103,7 +106,7 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
       HS_ASSIGN_OR_RETURN(reports,
                           Initialize(run, assign.seed, source, clock, host));
     }
-    HS_RETURN_IF_ERROR(KeepStart(run, assign.seed));
+    if (run.program != nullptr) HS_RETURN_IF_ERROR(run.program->Begin());
     run.initialize_peak_bytes = TakePeakMemory();
   } else {
     HS_RETURN_IF_ERROR(Resume(run, assign.from_epoch, source));
@@ -181,13 +184,13 @@ void ListState(TrainingRun& run) {
   const auto append = [&](const std::vector<StateTensor>& tensors) {
     run.state.insert(run.state.end(), tensors.begin(), tensors.end());
   };
-  if (run.pruner != nullptr) append(run.pruner->masks());
+  if (run.program != nullptr) append(run.program->weights());
   for (const auto& [name, tensor] : run.optimizer->State()) {
     run.state.push_back({.name = absl::StrCat("optimizer.", name),
                          .tensor = tensor,
                          .role = TensorRole::kOptimizer});
   }
-  if (run.pruner != nullptr) append(run.pruner->start());
+  if (run.program != nullptr) append(run.program->state());
   run.generator = at::detail::getDefaultCPUGenerator().get_state();
   run.state.push_back({.name = "generator",
                        .tensor = run.generator,
@@ -223,44 +226,32 @@ absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
     data.emplace(*run.model, run.data.training, batch, run.recipe.precision,
                  seed, cancelled, note);
   }
-  at::Generator generator = InitializerGenerator(seed);
+  at::Generator generator =
+      at::detail::createCPUGenerator(InitializerSeed(seed));
   return initializers::MakeStart(run.recipe.initializer)
       .Apply(*run.model, {.generator = generator,
                           .weights = source,
                           .signal = data.has_value() ? &*data : nullptr});
 }
 
-at::Generator InitializerGenerator(int64_t seed) {
-  return at::detail::createCPUGenerator(
-      RandomStream(seed).Child("initializer").Bits64());
-}
-
-// What the levels begin from, unless it comes with a later epoch.
-absl::Status KeepStart(TrainingRun& run, int64_t seed) {
-  if (run.pruner == nullptr) return absl::OkStatus();
-  if (run.recipe.pruning->reset != PruningReset::kFrameworkDefault) {
-    run.pruner->KeepStart();
-    return absl::OkStatus();
+absl::StatusOr<std::unique_ptr<TrainingProgram>> MakeProgram(
+    const TrainingRun& run, int64_t seed, ModelFactory make_model) {
+  const Recipe& recipe = run.recipe;
+  if (recipe.pruning.has_value()) {
+    return std::make_unique<Pruner>(*recipe.pruning, seed,
+                                    std::move(make_model), *run.model,
+                                    *run.optimizer);
   }
-  // For a moment the model is what it would be without an initializer.
-  std::vector<at::Tensor> chosen;
-  const std::vector<NamedTensor> tensors = initializers::StateDict(*run.model);
-  for (const NamedTensor& each : tensors) {
-    chosen.push_back(each.tensor.detach().clone());
-  }
-  at::Generator generator = InitializerGenerator(seed);
-  SlabSource none({});
-  const auto reports =
-      initializers::MakeStart(initializers::FrameworkDefaultOptions{})
-          .Apply(*run.model,
-                 {.generator = generator, .weights = none, .signal = nullptr});
-  HS_RETURN_IF_ERROR(reports.status());
-  run.pruner->KeepStart();
-  const at::NoGradGuard no_grad;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    at::Tensor(tensors[i].tensor).copy_(chosen[i]);
-  }
-  return absl::OkStatus();
+  if (!recipe.stages.has_value()) return nullptr;
+  return Stager::Make({.stages = *recipe.stages,
+                       .epochs = recipe.epochs,
+                       .seed = seed,
+                       .initializer = recipe.initializer,
+                       .make_model = std::move(make_model),
+                       .examples = run.data.training,
+                       .batch_size = recipe.batch_size,
+                       .precision = recipe.precision},
+                      *run.model, *run.optimizer);
 }
 
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,

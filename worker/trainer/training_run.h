@@ -16,9 +16,9 @@
 #include "worker/datasets/registry.h"
 #include "worker/models/model.h"
 #include "worker/trainer/host.h"
-#include "worker/trainer/pruner.h"
 #include "worker/trainer/recipe.h"
 #include "worker/trainer/snapshot.h"
+#include "worker/trainer/training_program.h"
 #include "worker/training/optimizer.h"
 
 namespace headstart::worker {
@@ -29,7 +29,7 @@ struct TrainingRun {
   TrainingData data;
   std::shared_ptr<Model> model;
   std::unique_ptr<Optimizer> optimizer;
-  std::unique_ptr<Pruner> pruner;  // Null: nothing is pruned.
+  std::unique_ptr<TrainingProgram> program;  // Null: it only takes steps.
 
   // The state after an epoch: what a snapshot holds and a run resumes from.
   // Weights and optimizer are on loan; the last two tensors are written by
@@ -37,6 +37,11 @@ struct TrainingRun {
   std::vector<StateTensor> state;
   at::Tensor generator;  // U8: state of the CPU's default generator.
   at::Tensor position;   // I64 scalar: the epoch.
+
+  // Null: there is no teacher now.
+  const Distiller* distiller() const {
+    return program == nullptr ? nullptr : program->distiller();
+  }
 
   Started started;  // What to tell the host, read back from all of the above.
 

@@ -24,7 +24,7 @@ constexpr std::pair<StopMode, absl::string_view> kStopModes[] = {
 constexpr std::pair<TensorRole, absl::string_view> kTensorRoles[] = {
     {TensorRole::kParameter, "PARAMETER"}, {TensorRole::kBuffer, "BUFFER"},
     {TensorRole::kOptimizer, "OPTIMIZER"}, {TensorRole::kState, "STATE"},
-    {TensorRole::kMask, "MASK"},
+    {TensorRole::kMask, "MASK"},           {TensorRole::kInserted, "INSERTED"},
 };
 constexpr std::pair<PluginKind, absl::string_view> kPluginKinds[] = {
     {PluginKind::kModel, "MODEL"},

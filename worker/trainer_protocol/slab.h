@@ -19,6 +19,7 @@ enum class TensorRole {
   kOptimizer,  // Momentum and the like.
   kState,      // Generator, position, what levels of pruning begin from.
   kMask,       // BOOL, of a pruned parameter.
+  kInserted,   // Of a normalization that a stage has put into the model.
 };
 
 // One tensor in a slab: contiguous, row-major, little-endian.

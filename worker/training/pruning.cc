@@ -131,13 +131,16 @@ void ClearPruned(at::Tensor& weights, const at::Tensor& mask) {
 
 }  // namespace
 
-LevelPlace PlaceOf(const IterativePruning& pruning, int64_t epoch) {
+PhasePlace PlaceOf(const IterativePruning& pruning, int64_t epoch) {
   const int64_t first = pruning.epochs_per_level;
-  if (epoch <= first) return {.level = 0, .epoch = epoch, .begins = false};
+  if (epoch <= first) {
+    return {.phase = 0, .epoch = epoch, .epochs = first, .begins = false};
+  }
   const int64_t other = first - pruning.rewind_epoch;
   const int64_t behind = epoch - first - 1;
-  return {.level = 1 + behind / other,
+  return {.phase = 1 + behind / other,
           .epoch = pruning.rewind_epoch + 1 + behind % other,
+          .epochs = first,
           .begins = behind % other == 0};
 }
 

@@ -13,6 +13,8 @@
 
 #include "absl/types/span.h"
 
+#include "worker/training/phase_place.h"
+
 namespace headstart::worker {
 
 // What is ranked together.
@@ -68,16 +70,9 @@ struct IterativePruning {
   bool reset_optimizer = true;
 };
 
-// Where an epoch of a run is.
-struct LevelPlace {
-  int64_t level;  // From 0.
-  // Of the schedule, from 1: later levels begin behind rewind_epoch.
-  int64_t epoch;
-  bool begins;  // The first of a level that is not the first.
-};
-
-// `epoch` counts from 1.
-LevelPlace PlaceOf(const IterativePruning& pruning, int64_t epoch);
+// `epoch` counts from 1. Later levels of a rewound run begin behind
+// rewind_epoch.
+PhasePlace PlaceOf(const IterativePruning& pruning, int64_t epoch);
 
 // A parameter that loses entries, on loan.
 struct PrunedTensor {

@@ -224,8 +224,8 @@ TEST(PlaceOfTest, LevelsFollowEachOther) {
   const IterativePruning pruning = {.prune = {}, .epochs_per_level = 5};
   std::vector<int64_t> begins;
   for (int64_t epoch = 1; epoch <= 100; ++epoch) {
-    const LevelPlace place = PlaceOf(pruning, epoch);
-    EXPECT_EQ(place.level, (epoch - 1) / 5);
+    const PhasePlace place = PlaceOf(pruning, epoch);
+    EXPECT_EQ(place.phase, (epoch - 1) / 5);
     EXPECT_EQ(place.epoch, (epoch - 1) % 5 + 1);
     if (place.begins) begins.push_back(epoch);
   }
@@ -244,7 +244,7 @@ TEST(PlaceOfTest, RewoundLevelsAreShorter) {
   }
   EXPECT_THAT(epochs, ElementsAre(1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5));
   EXPECT_TRUE(PlaceOf(pruning, 9).begins);
-  EXPECT_EQ(PlaceOf(pruning, 9).level, 2);
+  EXPECT_EQ(PlaceOf(pruning, 9).phase, 2);
 }
 
 TEST(ApplyMaskTest, SetsWhatIsPrunedToZeroAndKeepsTheRest) {
