@@ -87,6 +87,7 @@ class BenchHost final : public Host {
     } else if (const auto* epoch = std::get_if<EpochDone>(&message);
                epoch != nullptr && epoch->epoch > 0) {
       train_seconds.push_back(epoch->seconds.train);
+      initialize_seconds.push_back(epoch->seconds.initialize);
       snapshot_ms.push_back(1e3 *
                             (epoch->seconds.snapshot + epoch->seconds.stall));
       peak_bytes.push_back(epoch->peak_memory_bytes);
@@ -98,6 +99,7 @@ class BenchHost final : public Host {
   }
 
   std::vector<double> train_seconds;
+  std::vector<double> initialize_seconds;
   std::vector<double> snapshot_ms;
   std::vector<int64_t> peak_bytes;
   std::vector<double> test_accuracy;
@@ -110,6 +112,7 @@ class BenchHost final : public Host {
 int Main(int argc, char** argv) {
   std::string job = "lenet";
   std::string spec;
+  std::string fields;
   std::string device_name = "cpu";
   std::string datasets = "examples/data";
   int64_t seed = 42;
@@ -124,6 +127,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--spec", spec,
                  "In place of a job: a file with a whole TrainingSpec in JSON");
+  app.add_option("--fields", fields,
+                 "Fields of the TrainingSpec beside the job's, in JSON");
   app.add_option("--device", device_name, "cpu, or cuda:<number>");
   app.add_option("--seed", seed, "The run's");
   app.add_option("--datasets", datasets, "Folder that has mnist/");
@@ -140,6 +145,9 @@ int Main(int argc, char** argv) {
     training["schedule"]["constant"] = nlohmann::json::object();
     training["evaluate"] = "TEST_NEVER";
     training = CompleteTraining(training);
+    if (!fields.empty()) {
+      training.merge_patch(nlohmann::json::parse(fields));
+    }
   } else {
     job = spec;
     training = nlohmann::json::parse(ReadFile(spec).value());
@@ -162,6 +170,7 @@ int Main(int argc, char** argv) {
                                              ? DeviceName()
                                              : (*device)->name()},
                               {"train_s", host.train_seconds},
+                              {"initialize_s", host.initialize_seconds},
                               {"snapshot_ms", host.snapshot_ms},
                               {"peak_bytes", host.peak_bytes},
                               {"test_accuracy", host.test_accuracy}}

@@ -33,6 +33,11 @@ class WeightSource {
   //   NotFound  the assignment did not bring it.
   virtual absl::StatusOr<absl::Span<const StoredTensor>> Open(
       absl::string_view checkpoint) = 0;
+
+  // The masks that came with it, "mask.<parameter>" of BOOL, false where it is
+  // left out; none where it is of a run without pruning.
+  virtual absl::StatusOr<absl::Span<const StoredTensor>> OpenMasks(
+      absl::string_view checkpoint) = 0;
 };
 
 // What an initializer may use, lent for one Apply.

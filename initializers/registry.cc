@@ -48,6 +48,9 @@ void AddStep(const ShrinkPerturbOptions& options, Steps& steps) {
 void AddStep(const KeepBlocksOptions& options, Steps& steps) {
   steps.push_back({"keep_blocks", std::make_unique<KeepBlocks>(options)});
 }
+void AddStep(const StoredMaskOptions& options, Steps& steps) {
+  steps.push_back({"mask", std::make_unique<StoredMask>(options)});
+}
 void AddStep(const ZeroInitResidualOptions&, Steps& steps) {
   steps.push_back({"zero_init_residual", std::make_unique<ZeroInitResidual>()});
 }
@@ -117,6 +120,20 @@ int64_t LargestBatch(const InitializerOptions& options) {
                     static_cast<const InitializerKind&>(options));
 }
 
+std::vector<std::string> MasksIn(const InitializerOptions& options) {
+  const InitializerKind& kind = options;
+  std::vector<std::string> checkpoints;
+  if (const auto* chain = std::get_if<ChainOptions>(&kind)) {
+    for (const InitializerOptions& step : chain->steps) {
+      const std::vector<std::string> more = MasksIn(step);
+      checkpoints.insert(checkpoints.end(), more.begin(), more.end());
+    }
+  } else if (const auto* mask = std::get_if<StoredMaskOptions>(&kind)) {
+    checkpoints.push_back(mask->checkpoint);
+  }
+  return checkpoints;
+}
+
 bool OnlyDraws(const InitializerOptions& options) {
   const InitializerKind& kind = options;
   if (const auto* chain = std::get_if<ChainOptions>(&kind)) {
@@ -125,6 +142,7 @@ bool OnlyDraws(const InitializerOptions& options) {
   return LargestBatch(options) == 0 &&
          !std::holds_alternative<FromCheckpointOptions>(kind) &&
          !std::holds_alternative<MeanOptions>(kind) &&
+         !std::holds_alternative<StoredMaskOptions>(kind) &&
          !std::holds_alternative<FromGhn2Options>(kind);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "initializers/transferred/checkpoint.h"
 #include "initializers/transferred/keep_blocks.h"
 #include "initializers/transferred/shrink_perturb.h"
+#include "initializers/transferred/stored_mask.h"
 
 namespace headstart::initializers {
 
@@ -31,20 +33,22 @@ struct ChainOptions {
 };
 
 // The proto's Initializer.
-using InitializerKind =
-    std::variant<FrameworkDefaultOptions, XavierOptions, KaimingOptions,
-                 OrthogonalOptions, TruncatedNormalOptions, NormalOptions,
-                 UniformOptions, ConstantOptions, ZeroInitResidualOptions,
-                 ForLayersOptions, WholeLsuvOptions, MetainitOptions,
-                 GradinitOptions, NioOptions, ConditionalOrthogonalOptions,
-                 FromGhn2Options, FromCheckpointOptions, MeanOptions,
-                 ShrinkPerturbOptions, KeepBlocksOptions, ChainOptions>;
+using InitializerKind = std::variant<
+    FrameworkDefaultOptions, XavierOptions, KaimingOptions, OrthogonalOptions,
+    TruncatedNormalOptions, NormalOptions, UniformOptions, ConstantOptions,
+    ZeroInitResidualOptions, ForLayersOptions, WholeLsuvOptions,
+    MetainitOptions, GradinitOptions, NioOptions, ConditionalOrthogonalOptions,
+    FromGhn2Options, FromCheckpointOptions, MeanOptions, ShrinkPerturbOptions,
+    KeepBlocksOptions, StoredMaskOptions, ChainOptions>;
 struct InitializerOptions : InitializerKind {
   using InitializerKind::InitializerKind;
 };
 
 // The most examples that it takes from its data at once; 0: it takes none.
 int64_t LargestBatch(const InitializerOptions& options);
+
+// The checkpoints whose masks it applies, in order.
+std::vector<std::string> MasksIn(const InitializerOptions& options);
 
 // Whether it takes its values from nothing but the generator: no data, no
 // stored weights.

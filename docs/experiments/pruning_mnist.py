@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The pruning study of Wijnja, Wierstra and Hamburger (2020) on LeNet-300-100 and MNIST.
 
-Starts a cluster on this machine in DIR, trains each scheme with each seed for 100 epochs, 20 levels of pruning, and writes the test
+Trains each scheme with each seed for 100 epochs, 20 levels of pruning, on a cluster on this machine in DIR, and writes the
 accuracies of every level to OUTPUT. What is there already is not trained again: stop it whenever you like, and start it again.
 
   python3 docs/experiments/pruning_mnist.py --data DIR --datasets DIR --variant published_code --output published_code.json
@@ -9,15 +9,10 @@ accuracies of every level to OUTPUT. What is there already is not trained again:
 """
 import argparse
 import json
-import os
 import pathlib
-import signal
-import subprocess
-import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = pathlib.Path(os.environ.get("HEADSTART_BIN", ROOT / "build" / "release" / "bin")) / "headstart"
+from local_cluster import Cluster
+
 LEVEL_EPOCHS = 5
 LEVELS = 20
 ADAM = {"adam": {"learning_rate": 0.0012}}
@@ -43,34 +38,8 @@ def spec(variant, scheme):
             "evaluate": "TEST_EVERY_EPOCH", "pruning": {"epochs_per_level": LEVEL_EPOCHS, **VARIANTS[variant]["pruning"]}}
 
 
-class Cluster:
-    """`headstart up` on a folder, and questions to it."""
-
-    def __init__(self, folder, datasets, slots):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "up.log", "ab") as log:
-            self.child = subprocess.Popen([str(PROGRAM), "up", "--data", str(folder), "--datasets", str(datasets), "--slots", str(slots),
-                                           "--metrics-ports", "auto"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        while subprocess.run([str(PROGRAM), "workers", "list", "--data", str(folder)], capture_output=True, check=False).returncode != 0:
-            if self.child.poll() is not None:
-                sys.exit(f"headstart up ended; see {folder / 'up.log'}")
-            time.sleep(0.2)
-
-    def ask(self, *arguments):
-        told = subprocess.run([str(PROGRAM), *map(str, arguments), "--data", str(self.folder), "--format", "json"], capture_output=True,
-                              text=True, check=False)
-        if told.returncode != 0:
-            sys.exit(told.stderr)
-        return [json.loads(line) for line in told.stdout.splitlines()]
-
-    def stop(self):
-        self.child.send_signal(signal.SIGTERM)
-        self.child.wait()
-
-
 def levels(run):
-    """(share of weights left, test accuracy) of the last epoch of each level."""
+    """(share of weights left, test accuracy, training accuracy) of the last epoch of each level."""
     measured = {int(epoch["epoch"]): epoch["measurement"] for epoch in run["epochs"] if "measurement" in epoch}
     return [(measured[epoch]["survivor_share"], measured[epoch]["test_accuracy"], measured[epoch]["training_accuracy"])
             for epoch in range(LEVEL_EPOCHS, LEVELS * LEVEL_EPOCHS + 1, LEVEL_EPOCHS)]
@@ -85,38 +54,13 @@ def main():
     parser.add_argument("--slots", default="2")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # The cluster too.
-    cluster = Cluster(arguments.data, arguments.datasets, arguments.slots)
-    try:
-        names = {}
-        there = {training["display_name"]: training["name"] for training in cluster.ask("trainings", "list")}
-        for scheme in VARIANTS[arguments.variant]["schemes"]:
-            title = f"{arguments.variant} {scheme}"
-            if title not in there:
-                file = arguments.data / "training.yaml"  # JSON is YAML.
-                file.write_text(json.dumps({"display_name": title, "training": spec(arguments.variant, scheme), "seeds": arguments.seeds}))
-                there[title] = cluster.ask("trainings", "create", "-f", file)[-1]["name"]
-            names[scheme] = there[title]
-        said = None
-        while True:
-            runs = {scheme: cluster.ask("trainings", "get", name)[0]["runs"] for scheme, name in names.items()}
-            over = sum(run["state"] not in ("WAITING", "TRAINING") for each in runs.values() for run in each)
-            epochs = sum(int(run.get("epoch", 0)) for each in runs.values() for run in each)
-            total = sum(len(each) for each in runs.values())
-            if (over, epochs // 50) != said:
-                said = (over, epochs // 50)
-                print(f"{over} of {total} runs over, {epochs} of {total * LEVELS * LEVEL_EPOCHS} epochs", flush=True)
-            if over == total:
-                break
-            time.sleep(2)
-        failed = [run["name"] for each in runs.values() for run in each if run["state"] != "SUCCEEDED"]
-        if failed:
-            sys.exit(f"not finished: {', '.join(failed)}")
-        arguments.output.write_text(json.dumps(
-            {"variant": arguments.variant, "seeds": arguments.seeds,
-             "schemes": {scheme: [levels(run) for run in each] for scheme, each in runs.items()}}, indent=1))
-    finally:
-        cluster.stop()
+    schemes = VARIANTS[arguments.variant]["schemes"]
+    titles = {scheme: f"{arguments.variant} {scheme}" for scheme in schemes}
+    with Cluster(arguments.data, arguments.datasets, arguments.slots) as cluster:
+        runs = cluster.train({titles[scheme]: {"training": spec(arguments.variant, scheme), "seeds": arguments.seeds} for scheme in schemes})
+    arguments.output.write_text(json.dumps(
+        {"variant": arguments.variant, "seeds": arguments.seeds,
+         "schemes": {scheme: [levels(run) for run in runs[titles[scheme]]] for scheme in schemes}}, indent=1))
 
 
 if __name__ == "__main__":

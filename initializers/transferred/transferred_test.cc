@@ -40,9 +40,17 @@ class Stored final : public WeightSource {
     return name;
   }
 
+  MemoryWeights& of(const std::string& checkpoint) {
+    return weights_[checkpoint];
+  }
+
   absl::StatusOr<absl::Span<const StoredTensor>> Open(
       absl::string_view checkpoint) override {
     return weights_[std::string(checkpoint)].Open(checkpoint);
+  }
+  absl::StatusOr<absl::Span<const StoredTensor>> OpenMasks(
+      absl::string_view checkpoint) override {
+    return weights_[std::string(checkpoint)].OpenMasks(checkpoint);
   }
 
  private:
@@ -118,6 +126,55 @@ INSTANTIATE_TEST_SUITE_P(
         CaseOf("keep_blocks",
                ChainOptions{{kSource, KeepBlocksOptions{.blocks = 1}}})),
     [](const auto& info) { return info.param.name; });
+
+TEST_F(TransferredTest, AMaskLeavesOutEntriesAndNothingElse) {
+  const std::string name = stored_.Keep(1, *Filled(7));
+  const auto model = Filled(3);
+  std::vector<char> bits(model->conv->weight.numel(), 1);
+  bits[0] = bits[5] = 0;
+  stored_.of(name).KeepMask("conv.weight", model->conv->weight.sizes().vec(),
+                            bits);
+
+  ASSERT_OK(Apply(ChainOptions{{FromCheckpointOptions{.checkpoint = name},
+                                StoredMaskOptions{.checkpoint = name}}},
+                  *model));
+
+  const at::Tensor weight = model->conv->weight.flatten();
+  for (int64_t i = 0; i < weight.numel(); ++i) {
+    EXPECT_EQ(weight[i].item<float>(), i == 0 || i == 5 ? 0 : 7) << i;
+  }
+  EXPECT_TRUE(All(model->fc->weight, 7));
+}
+
+TEST_F(TransferredTest, RefusesAMaskOfAnotherModelAndNone) {
+  const std::string name = stored_.Keep(1, *Filled(7));
+  const auto model = Filled(3);
+  const StoredMask step({.checkpoint = name});
+  const auto apply = [&] {
+    at::Generator generator = at::detail::createCPUGenerator(1);
+    return step.Apply(*model, {.generator = generator, .weights = stored_})
+        .status();
+  };
+  EXPECT_THAT(apply(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                AllOf(HasSubstr(name + " has no masks"),
+                                      HasSubstr("run with pruning"))));
+  const std::vector<char> bits(6, 1);
+  stored_.of(name).KeepMask("conv9.weight", {2, 3}, bits);
+  EXPECT_THAT(apply(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("masks conv9.weight of [2, 3], which "
+                                          "this model does not have")));
+  const std::string other = stored_.Keep(2, *Filled(7));
+  stored_.of(other).KeepMask("fc.weight", {2, 3}, bits);
+  const StoredMask shape({.checkpoint = other});
+  at::Generator generator = at::detail::createCPUGenerator(1);
+  EXPECT_THAT(
+      shape.Apply(*model, {.generator = generator, .weights = stored_})
+          .status(),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               HasSubstr("masks fc.weight of [2, 3], which this model has as "
+                         "[")));
+  EXPECT_TRUE(All(model->conv->weight, 3));
+}
 
 TEST_F(TransferredTest, StartsStatisticsAnewWithoutBuffers) {
   FromCheckpointOptions options = {.checkpoint = stored_.Keep(1, *Filled(7)),

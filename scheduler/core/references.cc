@@ -109,13 +109,18 @@ void AddTraining(const Training& training, ReferenceSet& set) {
     if (const auto best = Training::BestEpoch(trained); best.has_value()) {
       set.Add(trained.epochs[*best].checkpoint(), v1::BEST);
     }
+    const v1::TrainingSpec& spec = training.spec().resolved_training();
     const auto& named = training.spec().keep_epochs();
     for (const v1::EpochRecord& epoch : trained.epochs) {
-      const std::optional<Phase> phase =
-          PhaseOf(training.spec().resolved_training(), epoch.epoch());
+      const std::optional<Phase> phase = PhaseOf(spec, epoch.epoch());
       if (phase.has_value() && phase->ends) {
         set.Add(epoch.checkpoint(), v1::KEPT,
                 absl::StrCat("the end of ", phase->name));
+      } else if (spec.has_pruning() &&
+                 spec.pruning().reset() == v1::RESET_TO_START &&
+                 epoch.epoch() == spec.pruning().rewind_epoch()) {
+        // With a mask it is a lottery ticket.
+        set.Add(epoch.checkpoint(), v1::KEPT, "what the levels begin from");
       } else if (absl::c_linear_search(named, epoch.epoch())) {
         set.Add(epoch.checkpoint(), v1::KEPT);
       }

@@ -209,13 +209,13 @@ TEST(ReferencesTest, KeepsTheEndsOfLevels) {
   }
   world.Call("workers/a", 1, {status});
 
-  EXPECT_THAT(
-      Wanted(world, "trainings/1"),
-      UnorderedElementsAre("1/trials/1/epochs/1 SOURCE_OF",
-                           "1/runs/1/epochs/4 LATEST", "1/runs/1/epochs/4 BEST",
-                           "1/runs/1/epochs/2 KEPT", "1/runs/1/epochs/3 KEPT",
-                           "1/runs/1/epochs/4 KEPT", "1/runs/1/epochs/4 RESUME",
-                           "1/runs/1/epochs/4/resume RESUME"));
+  EXPECT_THAT(Wanted(world, "trainings/1"),
+              UnorderedElementsAre(
+                  "1/trials/1/epochs/1 SOURCE_OF", "1/runs/1/epochs/4 LATEST",
+                  "1/runs/1/epochs/4 BEST", "1/runs/1/epochs/1 KEPT",
+                  "1/runs/1/epochs/2 KEPT", "1/runs/1/epochs/3 KEPT",
+                  "1/runs/1/epochs/4 KEPT", "1/runs/1/epochs/4 RESUME",
+                  "1/runs/1/epochs/4/resume RESUME"));
 }
 
 TEST(ReferencesTest, KeepsTheEndsOfStages) {

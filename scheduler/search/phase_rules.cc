@@ -72,6 +72,14 @@ absl::Status CheckPruning(const v1::TrainingSpec& spec,
   return CheckLevels(spec, path);
 }
 
+bool HasMask(const v1::Initializer& initializer) {
+  if (initializer.has_mask()) return true;
+  for (const v1::Initializer& step : initializer.chain().steps()) {
+    if (step.has_mask()) return true;
+  }
+  return false;
+}
+
 absl::Status CheckStageCount(const v1::TrainingSpec& spec,
                              absl::string_view path) {
   const v1::Stages& stages = spec.stages();
@@ -130,6 +138,12 @@ absl::Status CheckPhases(const v1::TrainingSpec& spec,
         PathOf(prefix, "stages"),
         ": must be left out of a run with pruning, or pruning of one with "
         "stages."));
+  }
+  if (spec.has_stages() && HasMask(spec.initializer())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        PathOf(prefix, "stages"),
+        ": must be left out of a run whose initializer has a mask, which no "
+        "stage would keep."));
   }
   if (spec.has_pruning()) return CheckPruning(spec, PathOf(prefix, "pruning"));
   if (spec.has_stages()) return CheckStages(spec, PathOf(prefix, "stages"));

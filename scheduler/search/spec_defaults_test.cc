@@ -366,6 +366,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"StagesAndPruning",
                 "stages { count: 3 keep {} } pruning { epochs_per_level: 3 }",
                 "training.stages: must be left out of a run with pruning"},
+        Refusal{"StagesOfATicket",
+                "stages { count: 3 keep {} } initializer { chain { steps { "
+                "kaiming_normal {} } steps { mask { checkpoint: "
+                "'trainings/1/runs/1/epochs/4' } } } }",
+                "training.stages: must be left out of a run whose initializer "
+                "has a mask"},
         Refusal{"WarmUpOverAStage",
                 "stages { count: 3 keep {} } schedule { warm_up { epochs: 3 } "
                 "}",

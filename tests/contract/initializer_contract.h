@@ -73,6 +73,22 @@ class MemoryWeights final : public WeightSource {
     }
     return stored_;
   }
+  absl::StatusOr<absl::Span<const StoredTensor>> OpenMasks(
+      absl::string_view checkpoint) override {
+    if (checkpoint != checkpoint_) {
+      return absl::NotFoundError("no such checkpoint");
+    }
+    return masks_;
+  }
+
+  // A mask of one of its tensors; `bits` must outlive it.
+  void KeepMask(const std::string& name, std::vector<int64_t> shape,
+                absl::Span<const char> bits) {
+    masks_.push_back({.name = "mask." + name,
+                      .dtype = DType::kBool,
+                      .shape = std::move(shape),
+                      .bytes = bits});
+  }
 
   std::vector<StoredTensor>& stored() { return stored_; }
 
@@ -80,6 +96,7 @@ class MemoryWeights final : public WeightSource {
   std::string checkpoint_;
   std::vector<std::vector<char>> bytes_;
   std::vector<StoredTensor> stored_;
+  std::vector<StoredTensor> masks_;
 };
 
 // The checkpoint that the contract's weight source has; it fits ContractModel.

@@ -13,6 +13,10 @@ class NoWeights final : public WeightSource {
       absl::string_view) override {
     return absl::NotFoundError("none");
   }
+  absl::StatusOr<absl::Span<const StoredTensor>> OpenMasks(
+      absl::string_view) override {
+    return absl::NotFoundError("none");
+  }
 };
 
 }  // namespace headstart::initializers

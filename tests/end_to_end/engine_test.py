@@ -176,6 +176,62 @@ def study_on(datasets, training, check, trials=2):
 SGD = "optimizer: {sgd: {learning_rate: 0.05, momentum: 0.9}}"
 
 
+SHORT = """\
+training:
+  model: {{lenet_300_100: {{}}}}
+  dataset: {{mnist: {{train_examples: 1000, validation_examples: 100}}}}
+  epochs: 4
+  batch_size: 50
+  optimizer: {{sgd: {{learning_rate: 0.05, momentum: 0.9}}}}
+{more}
+seeds: [42]
+"""
+
+
+def phases():
+    """A lottery ticket is trained on, and layer-wise stages insert what a download tells of."""
+    with Folder() as folder:
+        cluster = Cluster(folder).start(slots="cpu:1")
+        try:
+            def train(name, more):
+                """The training's name and its run, when that is over."""
+                training = cluster.rows("trainings", "create", "-f", write_study(folder / f"{name}.yaml", SHORT.format(more=more)))[-1]["name"]
+
+                def over():
+                    run = cluster.rows("trainings", "get", training)[0]["runs"][0]
+                    return run if run["state"] not in ("WAITING", "TRAINING") else None
+                run = wait_until(over, f"the end of {training}")
+                assert run["state"] == "SUCCEEDED", run
+                return training, run
+
+            pruned_training, run = train("pruned", "  pruning: {epochs_per_level: 2, rate: 0.5}")
+            share = run["epochs"][-1]["measurement"]["survivor_share"]
+            assert abs(share - 0.5) < 1e-4, share
+            kept = {row["name"]: row for row in cluster.rows("checkpoints", "list", f"{pruned_training}/runs/1")}
+            reasons = {int(name.split("/")[-1]): [(each["reason"], each.get("detail", "")) for each in row["references"]] for name, row in kept.items()}
+            assert any("levels begin from" in json.dumps(each) for each in reasons[0]), reasons
+            assert any("end of level 1" in json.dumps(each) for each in reasons[2]), reasons
+
+            steps = f"[{{checkpoint: {{checkpoint: {pruned_training}/runs/1/epochs/0}}}}, {{mask: {{checkpoint: {pruned_training}/runs/1/epochs/4}}}}]"
+            _, ticket = train("ticket", f"  initializer: {{chain: {{steps: {steps}}}}}")
+            assert abs(ticket["epochs"][-1]["measurement"]["survivor_share"] - share) < 1e-3, ticket["epochs"][-1]
+
+            staged_training, run = train("staged", "  stages: {layer_wise: {blocks: 2, repeats: 2}, distillation: {targets: CACHED}}")
+            epoch = f"{staged_training}/runs/1/epochs/4"
+            file = folder / "staged.safetensors"
+            told = cluster.headstart("checkpoints", "download", epoch, "-o", file)
+            assert "normalizations between this model's blocks" in told.stderr, told.stderr
+            assert {"inserted.1.mean", "inserted.1.deviation"} <= set(tensor_names(file)), tensor_names(file)
+
+            wrong = write_study(folder / "wrong.yaml", SHORT.format(more="  stages: {count: 3, keep: {}}"))
+            refused = cluster.headstart("trainings", "create", "-f", wrong, check=False)
+            assert refused.returncode != 0, refused
+            assert "3 stages of 1 epochs leave 1 of 4 over. Set epochs to 3 or 6." in refused.stderr, refused.stderr
+            cluster.stop()
+        finally:
+            cluster.kill()
+
+
 def tiny_imagenet():
     """JPEG files, some of them greyscale."""
     if not (SHARED / "tiny-imagenet-slice").exists():
@@ -261,7 +317,7 @@ def examples():
             cluster.kill()
 
 
-TESTS = [examples, kill_and_resume, pruned, tiny_imagenet, food101, resnet18, early_stop]
+TESTS = [examples, kill_and_resume, pruned, phases, tiny_imagenet, food101, resnet18, early_stop]
 
 if __name__ == "__main__":
     by_name = {test.__name__: test for test in TESTS}

@@ -223,6 +223,9 @@ InitializerOptions ReadStep(const std::string& kind, SpecFields& fields) {
   } else if (kind == "keep_blocks") {
     options = initializers::KeepBlocksOptions{
         .blocks = fields.Integer("blocks", 1, 1'000)};
+  } else if (kind == "mask") {
+    options = initializers::StoredMaskOptions{.checkpoint =
+                                                  fields.Text("checkpoint")};
   } else if (kind == "lsuv") {
     options = ReadLsuv(fields);
   } else if (kind == "metainit") {
@@ -253,7 +256,7 @@ InitializerOptions ReadInitializer(SpecFields& spec) {
   kinds.insert(kinds.end(),
                {"zero_init_residual", "for_layers", "lsuv", "metainit",
                 "gradinit", "nio", "checkpoint", "mean", "shrink_perturb",
-                "keep_blocks", "conditional_orthogonal", "ghn2"});
+                "keep_blocks", "mask", "conditional_orthogonal", "ghn2"});
   const std::vector<std::string> step_kinds = kinds;
   kinds.push_back("chain");
   auto [kind, fields] = spec.Kind("initializer", kinds);

@@ -228,6 +228,85 @@ TEST(PrunedTrainingTest, OptimizerAndScheduleBeginAnewWithEachLevel) {
   EXPECT_GT(difference, 1e-4);
 }
 
+// The ticket of a pruned run: the masks of its last level on its first values.
+class TicketTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_OK(RunOn(pruned_, Pruned(), 6)); }
+
+  // With epoch 0 and the masks of epoch 6 as sources.
+  absl::Status Train(MemoryHost& host, Json spec, int64_t until,
+                     const MemoryHost* resumed = nullptr, int64_t from = 0) {
+    spec["initializer"] = {
+        {"chain",
+         {{"steps",
+           {{{"checkpoint", {{"checkpoint", Name(0)}, {"buffers", true}}}},
+            {{"mask", {{"checkpoint", Name(6)}}}}}}}}};
+    Assignment assignment = {.assign = {.run = kRun,
+                                        .attempt = 1,
+                                        .training_json = spec.dump(),
+                                        .seed = 7,
+                                        .from_epoch = from,
+                                        .until_epoch = until},
+                             .source_memory = {}};
+    if (resumed != nullptr) {
+      Add(assignment, *resumed, from, SourceRole::kResume);
+    } else {
+      Add(assignment, pruned_, 0, SourceRole::kInitializer);
+      Add(assignment, pruned_, 6, SourceRole::kInitializer);
+    }
+    DatasetReader datasets({});
+    return worker::Train(assignment, datasets, Clock::Real(), host, nullptr);
+  }
+
+  static std::string Name(int64_t epoch) {
+    return "trainings/1/runs/1/epochs/" + std::to_string(epoch);
+  }
+  static void Add(Assignment& assignment, const MemoryHost& from, int64_t epoch,
+                  SourceRole role) {
+    const std::string& bytes = from.snapshots.at(epoch);
+    Slab memory = Slab::Create(bytes.size()).value();
+    std::memcpy(memory.data(), bytes.data(), bytes.size());
+    assignment.assign.sources.push_back({.checkpoint = Name(epoch),
+                                         .role = role,
+                                         .bytes = memory.bytes(),
+                                         .tensors = from.started.tensors});
+    assignment.source_memory.push_back(std::move(memory));
+  }
+
+  MemoryHost pruned_;
+};
+
+TEST_F(TicketTest, BeginsWithTheFirstValuesOfWhatIsLeftAndKeepsTheRestOut) {
+  MemoryHost host;
+  ASSERT_OK(Train(host, Spec({{"epochs", 2}}), 2));
+  ForEachPruned(host, 2,
+                [&](const std::string& name, const auto& weights,
+                    const std::string& mask) {
+                  if (absl::EndsWith(name, "bias")) return;  // Never pruned.
+                  EXPECT_EQ(mask, TensorOf(pruned_, 6, "mask." + name));
+                  const auto first = Floats(TensorOf(pruned_, 0, name));
+                  const auto start = Floats(TensorOf(host, 0, name));
+                  double moved = 0;
+                  for (size_t i = 0; i < weights.size(); ++i) {
+                    EXPECT_EQ(start[i], mask[i] ? first[i] : 0);
+                    EXPECT_TRUE(mask[i] || weights[i] == 0);
+                    moved += std::abs(weights[i] - start[i]);
+                  }
+                  EXPECT_GT(moved, 0);
+                });
+  EXPECT_EQ(host.measurements.at(2).survivor_share.has_value(), true);
+}
+
+TEST_F(TicketTest, ResumesAndPrunesOn) {
+  MemoryHost whole, resumed;
+  const Json spec = Pruned({{"biases", true}});
+  ASSERT_OK(Train(whole, spec, 6));
+  ASSERT_OK(Train(resumed, spec, 6, &whole, 3));
+  EXPECT_TRUE(resumed.snapshots.at(6) == whole.snapshots.at(6));
+  EXPECT_LT(*whole.measurements.at(6).survivor_share,
+            *pruned_.measurements.at(6).survivor_share);
+}
+
 struct Case {
   const char* name;
   Json pruning;

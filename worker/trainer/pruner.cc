@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
@@ -50,6 +51,28 @@ Pruner::Pruner(const IterativePruning& options, int64_t seed,
         absl::StrCat(absl::StripSuffix(weight, "weight"), "bias");
     if (options.biases && by_name.contains(bias)) add(bias, by_name.at(bias));
   }
+}
+
+absl::Status Pruner::TakeMasks(
+    absl::Span<const initializers::StoredTensor> masks) {
+  absl::flat_hash_map<std::string, at::Tensor> by_name;
+  for (const StateTensor& each : masks_) by_name[each.name] = each.tensor;
+  for (const initializers::StoredTensor& stored : masks) {
+    const auto found = by_name.find(stored.name);
+    if (found == by_name.end()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "training.initializer: the ticket leaves out parts of ",
+          absl::StripPrefix(stored.name, "mask."),
+          ", which this run does not prune. Set pruning.biases, or leave "
+          "pruning out."));
+    }
+    const at::Tensor bits =
+        at::from_blob(const_cast<char*>(stored.bytes.data()),
+                      found->second.sizes(), at::kBool);
+    found->second.logical_and_(bits);
+  }
+  AfterStep();
+  return absl::OkStatus();
 }
 
 absl::Status Pruner::Begin() {

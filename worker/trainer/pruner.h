@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "initializers/stored_tensor.h"
 #include "worker/models/model.h"
 #include "worker/trainer/fresh_model.h"
 #include "worker/trainer/training_program.h"
@@ -27,6 +28,10 @@ class Pruner final : public TrainingProgram {
   // "start.<tensor>": what the model's tensors are set to when a level begins;
   // none with kNothing.
   std::vector<StateTensor> state() const override { return start_; }
+
+  // Also leaves out what the masks of a stored checkpoint leave out.
+  //   FailedPrecondition  one is of a tensor that is not pruned here.
+  absl::Status TakeMasks(absl::Span<const initializers::StoredTensor> masks);
 
   absl::Status Begin() override;
   PhasePlace PlaceOf(int64_t epoch) const override {

@@ -2,18 +2,21 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/status_macros.h"
+
 namespace headstart::worker {
 
 SlabSource::SlabSource(const Assignment& assignment) {
   for (size_t i = 0; i < assignment.assign.sources.size(); ++i) {
     const Source& source = assignment.assign.sources[i];
     const bool resume = source.role == SourceRole::kResume;
-    Tensors& tensors = resume ? resume_ : initializer_[source.checkpoint];
+    Initial& initial = initial_[source.checkpoint];
     for (const TableEntry& entry : source.tensors) {
-      if (!resume && entry.role != TensorRole::kParameter &&
-          entry.role != TensorRole::kBuffer) {
-        continue;
-      }
+      const bool is_weight = entry.role == TensorRole::kParameter ||
+                             entry.role == TensorRole::kBuffer;
+      if (!resume && !is_weight && entry.role != TensorRole::kMask) continue;
+      Tensors& tensors =
+          resume ? resume_ : (is_weight ? initial.weights : initial.masks);
       tensors.push_back({.name = entry.name,
                          .dtype = entry.dtype,
                          .shape = entry.shape,
@@ -22,14 +25,26 @@ SlabSource::SlabSource(const Assignment& assignment) {
   }
 }
 
-absl::StatusOr<absl::Span<const initializers::StoredTensor>> SlabSource::Open(
-    absl::string_view checkpoint) {
-  const auto found = initializer_.find(checkpoint);
-  if (found == initializer_.end()) {
+absl::StatusOr<const SlabSource::Initial*> SlabSource::Find(
+    absl::string_view checkpoint) const {
+  const auto found = initial_.find(checkpoint);
+  if (found == initial_.end()) {
     return absl::NotFoundError(
         absl::StrCat(checkpoint, " did not come with the assignment."));
   }
-  return found->second;
+  return &found->second;
+}
+
+absl::StatusOr<absl::Span<const initializers::StoredTensor>> SlabSource::Open(
+    absl::string_view checkpoint) {
+  HS_ASSIGN_OR_RETURN(const Initial* initial, Find(checkpoint));
+  return initial->weights;
+}
+
+absl::StatusOr<absl::Span<const initializers::StoredTensor>>
+SlabSource::OpenMasks(absl::string_view checkpoint) {
+  HS_ASSIGN_OR_RETURN(const Initial* initial, Find(checkpoint));
+  return initial->masks;
 }
 
 absl::StatusOr<absl::Span<const initializers::StoredTensor>>

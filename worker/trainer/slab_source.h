@@ -23,6 +23,9 @@ class SlabSource final : public initializers::WeightSource {
   absl::StatusOr<absl::Span<const initializers::StoredTensor>> Open(
       absl::string_view checkpoint) override;
 
+  absl::StatusOr<absl::Span<const initializers::StoredTensor>> OpenMasks(
+      absl::string_view checkpoint) override;
+
   // All that the run needs to go on.
   //   NotFound  the assignment brought no source of role resume.
   absl::StatusOr<absl::Span<const initializers::StoredTensor>> OpenResume()
@@ -31,7 +34,13 @@ class SlabSource final : public initializers::WeightSource {
  private:
   using Tensors = std::vector<initializers::StoredTensor>;
 
-  absl::flat_hash_map<std::string, Tensors> initializer_;
+  struct Initial {
+    Tensors weights;
+    Tensors masks;
+  };
+  absl::StatusOr<const Initial*> Find(absl::string_view checkpoint) const;
+
+  absl::flat_hash_map<std::string, Initial> initial_;
   Tensors resume_;
 };
 

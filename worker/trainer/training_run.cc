@@ -45,6 +45,7 @@ absl::StatusOr<std::vector<InitializationReport>> Initialize(TrainingRun& run,
                                                              Host& host);
 absl::StatusOr<std::unique_ptr<TrainingProgram>> MakeProgram(
     const TrainingRun& run, int64_t seed, ModelFactory make_model);
+absl::Status TakeMasks(TrainingRun& run, SlabSource& source);
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
                     const SlabSource& source);
 Initializing ToMessage(const LearningProgress& progress);
@@ -106,6 +107,7 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
       HS_ASSIGN_OR_RETURN(reports,
                           Initialize(run, assign.seed, source, clock, host));
     }
+    HS_RETURN_IF_ERROR(TakeMasks(run, source));
     if (run.program != nullptr) HS_RETURN_IF_ERROR(run.program->Begin());
     run.initialize_peak_bytes = TakePeakMemory();
   } else {
@@ -242,6 +244,15 @@ absl::StatusOr<std::unique_ptr<TrainingProgram>> MakeProgram(
                                     std::move(make_model), *run.model,
                                     *run.optimizer);
   }
+  if (!initializers::MasksIn(recipe.initializer).empty()) {
+    // One level of all epochs: nothing more goes.
+    const IterativePruning ticket = {.prune = {},
+                                     .biases = true,
+                                     .epochs_per_level = recipe.epochs,
+                                     .reset = PruningReset::kNothing};
+    return std::make_unique<Pruner>(ticket, seed, std::move(make_model),
+                                    *run.model, *run.optimizer);
+  }
   if (!recipe.stages.has_value()) return nullptr;
   return Stager::Make({.stages = *recipe.stages,
                        .epochs = recipe.epochs,
@@ -252,6 +263,22 @@ absl::StatusOr<std::unique_ptr<TrainingProgram>> MakeProgram(
                        .batch_size = recipe.batch_size,
                        .precision = recipe.precision},
                       *run.model, *run.optimizer);
+}
+
+// Of a ticket: the initializer has applied them once.
+absl::Status TakeMasks(TrainingRun& run, SlabSource& source) {
+  auto* pruner = dynamic_cast<Pruner*>(run.program.get());
+  for (const std::string& name :
+       initializers::MasksIn(run.recipe.initializer)) {
+    HS_ASSIGN_OR_RETURN(const auto masks, source.OpenMasks(name));
+    if (pruner == nullptr) {
+      return absl::InvalidArgumentError(
+          "training.initializer: a mask and training.stages exclude each "
+          "other.");
+    }
+    HS_RETURN_IF_ERROR(pruner->TakeMasks(masks));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Resume(TrainingRun& run, int64_t from_epoch,
