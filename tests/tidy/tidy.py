@@ -92,7 +92,7 @@ LIBRARIES = {
     r"google/protobuf/|.*\.pb\.h": PROTO_FOLDERS,
     r"nlohmann/": ["worker/trainer_protocol/*", "worker/trainer/*",
                     "worker/spec_fields/*", "worker/models/registry.cc",
-                    "worker/plugin/options.cc",
+                    "worker/plugin/options.cc", "client/plot/figure_json.cc",
                     "storage/safetensors/*"],
     r"rocksdb/": ["scheduler/journal/rocksdb_*", "storage/pack/rocksdb_*",
                    "storage/catalog/rocksdb_*"],
