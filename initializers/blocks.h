@@ -1,4 +1,4 @@
-// The stages that a model is made of, for what treats early and late layers
+// The blocks that a model is made of, for what treats early and late layers
 // differently.
 #pragma once
 

@@ -44,10 +44,12 @@ absl::Status GetCheckpoint(Session& session) {
 
 namespace {
 
-bool HasInserted(const v1::Manifest& manifest) {
-  return absl::c_any_of(manifest.tensors(), [](const v1::Tensor& tensor) {
-    return tensor.role() == v1::Tensor::INSERTED;
-  });
+// Whether the model whose file this is has layers that a stage has put in.
+bool HasInserted(const std::string& file) {
+  const auto layout = ReadLayout(file);
+  return layout.ok() && absl::c_any_of(layout->tensors, [](const auto& tensor) {
+           return RoleByName(tensor.name) == v1::Tensor::INSERTED;
+         });
 }
 
 }  // namespace
@@ -64,15 +66,12 @@ absl::Status DownloadCheckpoint(Session& session) {
   HS_ASSIGN_OR_RETURN(
       const int64_t bytes,
       DownloadToFile(*client, session.printer(), session.clock(), options));
-  v1::GetCheckpointRequest request;
-  request.set_name(options.checkpoint);
-  HS_ASSIGN_OR_RETURN(const v1::Checkpoint checkpoint,
-                      client->GetCheckpoint(request));
-  if (HasInserted(checkpoint.manifest())) {
+  if (HasInserted(options.file)) {
     session.printer().Progress(
-        "note: a stage has put normalizations between this model's blocks "
-        "(tensors inserted.*). Models of other libraries have none, so they "
-        "load the file only without strict names, and compute something else.");
+        "note: stages put normalizations between this model's blocks (tensors "
+        "inserted.*). Models of other libraries have none, so they load the "
+        "file only without strict names, and from the second stage on they "
+        "compute something else.");
   }
   session.printer().Progress(
       absl::StrCat(options.checkpoint, ", ", HumanBytes(bytes), ", is in:"));

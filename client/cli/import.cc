@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/dtype.h"
 #include "base/file.h"
@@ -103,7 +104,8 @@ struct Plan {
   std::map<Digest, Extent> blobs;
 };
 
-absl::StatusOr<storage::SafetensorsLayout> ReadLayout(const SourceFile& file) {
+absl::StatusOr<storage::SafetensorsLayout> ReadLayoutOf(
+    const SourceFile& file) {
   HS_ASSIGN_OR_RETURN(
       const std::string size,
       file.Read(0, std::min(file.bytes(), storage::kSafetensorsSizeBytes)));
@@ -133,7 +135,7 @@ absl::StatusOr<Digest> DigestOf(const SourceFile& file, const Extent& extent,
 absl::StatusOr<Plan> MakePlan(const SourceFile& file, const std::string& run,
                               ByteProgress& progress) {
   HS_ASSIGN_OR_RETURN(const storage::SafetensorsLayout layout,
-                      ReadLayout(file));
+                      ReadLayoutOf(file));
   Plan plan;
   plan.manifest.set_format_version(storage::kManifestFormatVersion);
   plan.manifest.set_run(run);
@@ -210,7 +212,14 @@ v1::Tensor::Role RoleByName(absl::string_view tensor) {
        {"running_mean", "running_var", "num_batches_tracked"}) {
     if (last == buffer) return v1::Tensor::BUFFER;
   }
+  if (absl::StartsWith(tensor, "mask.")) return v1::Tensor::MASK;
+  if (absl::StartsWith(tensor, "inserted.")) return v1::Tensor::INSERTED;
   return v1::Tensor::PARAMETER;
+}
+
+absl::StatusOr<storage::SafetensorsLayout> ReadLayout(const std::string& path) {
+  HS_ASSIGN_OR_RETURN(const SourceFile file, SourceFile::Open(path));
+  return ReadLayoutOf(file);
 }
 
 absl::StatusOr<v1::Checkpoint> ImportFile(Client& client, Printer& printer,

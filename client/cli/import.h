@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "client/cli/print.h"
 #include "client/client.h"
+#include "storage/safetensors/safetensors.h"
 
 namespace headstart::client {
 
@@ -18,8 +19,13 @@ struct ImportOptions {
 };
 
 // The role of a tensor in a file that does not say: batch norm's running_mean,
-// running_var and num_batches_tracked are buffers, all others parameters.
+// running_var and num_batches_tracked are buffers, mask.* and inserted.* what
+// pruning and stages make, all others parameters.
 v1::Tensor::Role RoleByName(absl::string_view tensor);
+
+// What a safetensors file says of its tensors.
+//   InvalidArgument  it is none.
+absl::StatusOr<storage::SafetensorsLayout> ReadLayout(const std::string& path);
 
 // Checks the file, sends what storage does not have yet, and has it committed:
 // the whole checkpoint is there at return, or nothing. Reads the file in parts,

@@ -154,6 +154,8 @@ TEST(RoleByNameTest, KnowsBatchNormsBuffers) {
   EXPECT_EQ(RoleByName("layer1.0.bn1.running_var"), v1::Tensor::BUFFER);
   EXPECT_EQ(RoleByName("running_mean"), v1::Tensor::BUFFER);
   EXPECT_EQ(RoleByName("bn.my_running_mean"), v1::Tensor::PARAMETER);
+  EXPECT_EQ(RoleByName("mask.fc.weight"), v1::Tensor::MASK);
+  EXPECT_EQ(RoleByName("inserted.2.mean"), v1::Tensor::INSERTED);
   EXPECT_EQ(RoleByName("running_mean.weight"), v1::Tensor::PARAMETER);
 }
 

@@ -132,7 +132,9 @@ std::vector<std::string> RunsParts(const v1::Training& training) {
         others.push_back(absl::StrCat(seed, " at epoch ", EpochsOf(run), " of ",
                                       training.resolved_training().epochs()));
         if (const auto phase =
-                PhaseOf(training.resolved_training(), run.epoch() + 1)) {
+                PhaseOf(training.resolved_training(),
+                        std::min(run.epoch() + 1,
+                                 training.resolved_training().epochs()))) {
           others.push_back(absl::StrCat(phase->name, " of ", phase->count));
         }
       } else {

@@ -95,14 +95,20 @@ TEST(TrainingPartsTest, CountsRunsAndNamesThoseInTraining) {
 
 TEST(RunsPartsTest, SaysWhichStageARunIsIn) {
   const auto training = Text<v1::Training>(R"pb(
-    resolved_training { epochs: 12 stages { count: 3 keep {} } }
+    resolved_training {
+      epochs: 12
+      stages {
+        count: 3
+        keep {}
+      }
+    }
     runs { seed: 42 state: TRAINING epoch: 4 }
-    runs { seed: 43 state: TRAINING epoch: 11 }
+    runs { seed: 43 state: TRAINING epoch: 12 }
   )pb");
-  EXPECT_THAT(RunsParts(training),
-              ElementsAre("0 of 2 done", "seed 42 at epoch 4 of 12",
-                          "stage 2 of 3", "seed 43 at epoch 11 of 12",
-                          "stage 3 of 3"));
+  EXPECT_THAT(
+      RunsParts(training),
+      ElementsAre("0 of 2 done", "seed 42 at epoch 4 of 12", "stage 2 of 3",
+                  "seed 43 at epoch 12 of 12", "stage 3 of 3"));
 }
 
 TEST(WrappedTest, BreaksBetweenPartsOnly) {

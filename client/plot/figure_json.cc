@@ -1,5 +1,6 @@
 #include "client/plot/figure_json.h"
 
+#include <cstdint>
 #include <limits>
 #include <set>
 #include <string>
@@ -45,9 +46,13 @@ class Fields {
     }
   }
   void Integer(const char* name, int& into) {
-    if (const Json* value = Take(name, &Json::is_number_integer, "a count")) {
-      into = value->get<int>();
+    const Json* value = Take(name, &Json::is_number_integer, "a count");
+    if (value == nullptr) return;
+    const auto number = value->get<int64_t>();
+    if (number < 0 || number > 1'000'000) {
+      return Refuse(At(name), "must be from 0 to 1000000");
     }
+    into = static_cast<int>(number);
   }
   void Integer(const char* name, std::optional<int>& into) {
     if (json_.is_object() && json_.contains(name))
@@ -120,8 +125,9 @@ class Fields {
     if (list == nullptr) return;
     for (const Json& each : *list) {
       std::vector<double> samples;
-      const Json wrapped = {{"samples", each}};
-      Fields(wrapped, At(name), status_).Numbers("samples", samples);
+      const std::string place = absl::StrCat(name, "[", into.size(), "]");
+      const Json wrapped = {{place, each}};
+      Fields(wrapped, path_, status_).Numbers(place.c_str(), samples);
       into.push_back(BoxOf(samples));
     }
   }

@@ -81,6 +81,10 @@ TEST(FigureJsonTest, RefusesWhatItDoesNotKnowWithItsPath) {
   EXPECT_EQ(refusal(R"({"panels": [{"lines": [{"x": [1, "2"]}]}]})"),
             "panels[0].lines[0].x: must be a list of numbers.");
   EXPECT_EQ(refusal(R"({"title": 3})"), "title: must be a text.");
+  EXPECT_EQ(refusal(R"({"width": 4294967796})"),
+            "width: must be from 0 to 1000000.");
+  EXPECT_EQ(refusal(R"({"panels": [{"boxes": [{"samples": [[1], [true]]}]}]})"),
+            "panels[0].boxes[0].samples[1]: must be a list of numbers.");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 """A cluster on this machine, and trainings on it that are made once, whatever happens between two starts of an experiment."""
+import hashlib
 import json
 import os
 import pathlib
@@ -45,10 +46,13 @@ class Cluster:
     def train(self, trainings):
         """The runs of each of {title: training}, when all are over. One whose title is there already is not made again."""
         there = {training["display_name"]: training["name"] for training in self.ask("trainings", "list")}
+        titles = {title: f"{title} {hashlib.sha256(json.dumps(training, sort_keys=True).encode()).hexdigest()[:8]}"
+                  for title, training in trainings.items()}  # Other settings are another training.
+        there = {title: there[named] for title, named in titles.items() if named in there}
         for title, training in trainings.items():
             if title not in there:
                 file = self.folder / "training.yaml"  # JSON is YAML.
-                file.write_text(json.dumps({"display_name": title, **training}))
+                file.write_text(json.dumps({"display_name": titles[title], **training}))
                 there[title] = self.ask("trainings", "create", "-f", file)[-1]["name"]
         total = sum(training["training"]["epochs"] * len(training["seeds"]) for training in trainings.values())
         said = None

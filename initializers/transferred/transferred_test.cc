@@ -156,23 +156,22 @@ TEST_F(TransferredTest, RefusesAMaskOfAnotherModelAndNone) {
         .status();
   };
   EXPECT_THAT(apply(), StatusIs(absl::StatusCode::kFailedPrecondition,
-                                AllOf(HasSubstr(name + " has no masks"),
-                                      HasSubstr("run with pruning"))));
+                                name + " has no masks. Choose an epoch of a "
+                                       "run with pruning."));
   const std::vector<char> bits(6, 1);
   stored_.of(name).KeepMask("conv9.weight", {2, 3}, bits);
-  EXPECT_THAT(apply(), StatusIs(absl::StatusCode::kFailedPrecondition,
-                                HasSubstr("masks conv9.weight of [2, 3], which "
-                                          "this model does not have")));
+  EXPECT_THAT(apply(),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "masks conv9.weight of [2, 3], which this model "
+                       "does not have"));
   const std::string other = stored_.Keep(2, *Filled(7));
   stored_.of(other).KeepMask("fc.weight", {2, 3}, bits);
   const StoredMask shape({.checkpoint = other});
   at::Generator generator = at::detail::createCPUGenerator(1);
-  EXPECT_THAT(
-      shape.Apply(*model, {.generator = generator, .weights = stored_})
-          .status(),
-      StatusIs(absl::StatusCode::kFailedPrecondition,
-               HasSubstr("masks fc.weight of [2, 3], which this model has as "
-                         "[")));
+  EXPECT_THAT(shape.Apply(*model, {.generator = generator, .weights = stored_})
+                  .status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "masks fc.weight of [2, 3], which this model has as ["));
   EXPECT_TRUE(All(model->conv->weight, 3));
 }
 

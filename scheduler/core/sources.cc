@@ -14,6 +14,7 @@
 #include "scheduler/core/plugins.h"
 #include "scheduler/search/field_rules.h"
 #include "scheduler/search/initializer_rules.h"
+#include "scheduler/search/phase_rules.h"
 #include "scheduler/search/spec_defaults.h"
 #include "scheduler/search/spec_facts.h"
 #include "scheduler/search/spec_path.h"
@@ -230,6 +231,12 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
     // A cosine over the whole of the source's epochs goes over the whole of the
     // training's.
     ForgetDerivedPeriod(*source, spec);
+    // One replaces the other.
+    if (training.training().has_stages()) spec.clear_pruning();
+    if (training.training().has_pruning()) spec.clear_stages();
+    if (training.training().stages().has_layer_wise()) {
+      spec.mutable_stages()->clear_count();
+    }
   }
   Override(training.training(), spec);
   if (training.epochs() > 0) spec.set_epochs(training.epochs());
@@ -289,6 +296,7 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
     const absl::StatusOr<CheckpointName> source =
         ResolveCheckpoint(state, name);
     if (!source.ok()) return Annotate(source.status(), Below(prefix, "from"));
+    bool is_pruned = false;
     if (source->run.kind == RunKind::kImport) {
       if (!training.training().has_model()) {
         return Wrong(prefix, "training.model",
@@ -301,11 +309,19 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
     } else {
       const v1::TrainingSpec inherited =
           state.FindRun(source->run)->ParseTraining();
+      is_pruned = inherited.has_pruning() || HasMask(inherited.initializer());
       HS_ASSIGN_OR_RETURN(
           spec, InheritSpec(state, &inherited, training, prefix, recorded));
     }
-    spec.mutable_initializer()->mutable_checkpoint()->set_checkpoint(
-        source->ToString());
+    v1::Initializer weights;
+    weights.mutable_checkpoint()->set_checkpoint(source->ToString());
+    *spec.mutable_initializer() = weights;
+    if (is_pruned) {
+      // What the source leaves out stays out.
+      v1::Chain& chain = *spec.mutable_initializer()->mutable_chain();
+      *chain.add_steps() = weights;
+      chain.add_steps()->mutable_mask()->set_checkpoint(source->ToString());
+    }
     FillSpecDefaults(spec);
   } else {
     HS_ASSIGN_OR_RETURN(

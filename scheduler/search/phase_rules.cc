@@ -72,14 +72,6 @@ absl::Status CheckPruning(const v1::TrainingSpec& spec,
   return CheckLevels(spec, path);
 }
 
-bool HasMask(const v1::Initializer& initializer) {
-  if (initializer.has_mask()) return true;
-  for (const v1::Initializer& step : initializer.chain().steps()) {
-    if (step.has_mask()) return true;
-  }
-  return false;
-}
-
 absl::Status CheckStageCount(const v1::TrainingSpec& spec,
                              absl::string_view path) {
   const v1::Stages& stages = spec.stages();
@@ -130,6 +122,14 @@ absl::Status CheckStages(const v1::TrainingSpec& spec, absl::string_view path) {
 }
 
 }  // namespace
+
+bool HasMask(const v1::Initializer& initializer) {
+  if (initializer.has_mask()) return true;
+  for (const v1::Initializer& step : initializer.chain().steps()) {
+    if (step.has_mask()) return true;
+  }
+  return false;
+}
 
 absl::Status CheckPhases(const v1::TrainingSpec& spec,
                          absl::string_view prefix) {

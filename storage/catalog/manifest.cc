@@ -50,7 +50,7 @@ absl::Status CheckRole(const v1::Tensor& tensor, bool resume) {
   return absl::InvalidArgumentError(
       absl::StrCat("role ", tensor.role(),
                    resume ? " must be OPTIMIZER or STATE in a resume manifest."
-                          : " must be PARAMETER, BUFFER or MASK."));
+                          : " must be PARAMETER, BUFFER, MASK or INSERTED."));
 }
 
 absl::Status CheckTensor(const v1::Tensor& tensor, bool resume) {

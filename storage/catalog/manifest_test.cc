@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(
                       for (int i = 0; i < 16; ++i) First(m).add_shape(1);
                     }},
         BadManifest{"NoRole", "role", [](auto& m) { First(m).clear_role(); }},
-        BadManifest{"ResumeRole", "must be PARAMETER, BUFFER or MASK",
+        BadManifest{"ResumeRole", "must be PARAMETER, BUFFER, MASK or INSERTED",
                     [](auto& m) { First(m).set_role(v1::Tensor::OPTIMIZER); }},
         BadManifest{"NoData", "belong into a blob",
                     [](auto& m) { First(m).clear_data(); }},

@@ -216,12 +216,12 @@ def phases():
             _, ticket = train("ticket", f"  initializer: {{chain: {{steps: {steps}}}}}")
             assert abs(ticket["epochs"][-1]["measurement"]["survivor_share"] - share) < 1e-3, ticket["epochs"][-1]
 
-            staged_training, run = train("staged", "  stages: {layer_wise: {blocks: 2, repeats: 2}, distillation: {targets: CACHED}}")
+            staged_training, run = train("staged", "  stages: {layer_wise: {blocks: 2, repeats: 2, normalization: NORMALIZE_TOGETHER}, distillation: {targets: CACHED}}")
             epoch = f"{staged_training}/runs/1/epochs/4"
             file = folder / "staged.safetensors"
             told = cluster.headstart("checkpoints", "download", epoch, "-o", file)
             assert "normalizations between this model's blocks" in told.stderr, told.stderr
-            assert {"inserted.1.mean", "inserted.1.deviation"} <= set(tensor_names(file)), tensor_names(file)
+            assert {"inserted.2.mean", "inserted.2.deviation"} <= set(tensor_names(file)), tensor_names(file)
 
             wrong = write_study(folder / "wrong.yaml", SHORT.format(more="  stages: {count: 3, keep: {}}"))
             refused = cluster.headstart("trainings", "create", "-f", wrong, check=False)

@@ -15,12 +15,11 @@
 #include "worker/models/model.h"
 
 namespace headstart::worker {
-namespace {
 
 // Large enough for matrix products at full speed, small enough that a
 // ResNet-18's activations stay below 100 MB for 32x32 images and 400 MB for
 // larger ones.
-int64_t BatchSize(const Examples& examples) {
+int64_t RowsAtOnce(const Examples& examples) {
   constexpr int64_t kMost = 256;
   constexpr int64_t kPixels = kMost * 64 * 64;
   const InputInfo& info = examples.info();
@@ -28,6 +27,8 @@ int64_t BatchSize(const Examples& examples) {
       std::clamp<int64_t>(kPixels / (info.height * info.width), 1, kMost);
   return std::min(batch_size, examples.size());
 }
+
+namespace {
 
 template <typename T>
 int64_t CountMaxima(const at::Tensor& logits, const at::Tensor& labels) {
@@ -58,7 +59,7 @@ std::optional<Evaluation> Evaluate(Model& model, const Examples& examples,
   model.eval();
   std::vector<int32_t> order(examples.size());
   std::iota(order.begin(), order.end(), 0);
-  const int64_t batch_size = BatchSize(examples);
+  const int64_t batch_size = RowsAtOnce(examples);
   BatchReader reader(examples, batch_size);
   double loss = 0;
   int64_t correct = 0;

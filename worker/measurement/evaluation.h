@@ -20,6 +20,9 @@ struct Evaluation {
   double accuracy;  // Share classified correctly, 0 to 1.
 };
 
+// How many examples are measured at a time.
+int64_t RowsAtOnce(const Examples& examples);
+
 // Measures all examples, in eval mode and without gradients, in the arithmetic
 // of `precision`; sums in double.
 // Leaves the model in eval mode. None when `cancelled` became true, which is

@@ -48,7 +48,6 @@ class Model : public torch::nn::Module {
   // What stands behind each block but the last; may be shorter, as it is with
   // nothing inserted.
   void Insert(std::vector<InsertedNorm> norms) { inserted_ = std::move(norms); }
-  std::vector<InsertedNorm>& inserted() { return inserted_; }
 
   // Gets the output of each block but the last, [batch, channels, ...], before
   // what is inserted there. Models that do not say where their blocks end never
@@ -61,7 +60,16 @@ class Model : public torch::nn::Module {
 
  protected:
   // What the next block sees of the output of `block`, which counts from 0.
-  at::Tensor EndBlock(int64_t block, const at::Tensor& output) const;
+  // Here, since a plug-in shares no code with headstart.
+  at::Tensor EndBlock(int64_t block, const at::Tensor& output) const {
+    if (listener_) listener_(block, output);
+    if (block >= static_cast<int64_t>(inserted_.size())) return output;
+    const InsertedNorm& norm = inserted_[block];
+    if (!norm.is_active) return output;
+    std::vector<int64_t> shape(output.dim(), 1);
+    shape[1] = norm.mean.numel();
+    return output.sub(norm.mean.view(shape)).div(norm.deviation.view(shape));
+  }
 
  private:
   std::vector<InsertedNorm> inserted_;

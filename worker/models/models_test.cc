@@ -15,7 +15,11 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 
+#include "initializers/blocks.h"
+#include "initializers/registry.h"
+#include "initializers/state_dict.h"
 #include "tests/contract/known_models.h"
+#include "tests/contract/no_weights.h"
 #include "tests/support/status_matchers.h"
 #include "worker/models/model.h"
 #include "worker/models/precision.h"
@@ -298,6 +302,103 @@ TEST(StochasticDepthTest, DropsExamplesAndKeepsTheMean) {
 TEST(StochasticDepthTest, RisesFromTheFirstBlockToTheLast) {
   EXPECT_EQ(DropOfBlock(0.2, 0, 12), 0);
   EXPECT_EQ(DropOfBlock(0.2, 11, 12), 0.2);
+}
+
+// What leaves the blocks, in order; in eval mode on two images.
+std::vector<at::Tensor> BlockOutputs(Model& model, const ModelShape& shape) {
+  std::vector<at::Tensor> outputs;
+  model.ListenToBlocks([&](int64_t block, const at::Tensor& output) {
+    EXPECT_EQ(block, static_cast<int64_t>(outputs.size()));
+    outputs.push_back(output.clone());
+  });
+  const at::NoGradGuard no_grad;
+  model.eval();
+  model.forward(
+      at::ones({2, shape.channels, shape.height, shape.width}).mul(0.5));
+  model.ListenToBlocks(nullptr);
+  return outputs;
+}
+
+class ModelBlocksTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    for (const KnownModel& known : kKnownModels) {
+      if (known.name != std::string(GetParam())) continue;
+      ASSERT_OK_AND_ASSIGN(model_, Make(known));
+      shape_ = known.shape();
+      initializers::NoWeights none;
+      at::Generator generator = at::detail::createCPUGenerator(1);
+      ASSERT_OK(initializers::MakeStart(initializers::FrameworkDefaultOptions{})
+                    .Apply(*model_, {.generator = generator, .weights = none}));
+      return;
+    }
+    FAIL() << "no model " << GetParam();
+  }
+
+  std::shared_ptr<Model> model_;
+  ModelShape shape_;
+};
+
+// A block's own weights change what leaves it, and nothing before it.
+TEST_P(ModelBlocksTest, EndWhereTheListOfBlocksSays) {
+  const auto blocks = initializers::BlocksOf(*model_);
+  const std::vector<at::Tensor> before = BlockOutputs(*model_, shape_);
+  ASSERT_EQ(before.size(), blocks.size() - 1);
+  const at::NoGradGuard no_grad;
+  for (size_t k = 0; k < before.size(); ++k) {
+    const std::set<std::string> own(blocks[k].tensors.begin(),
+                                    blocks[k].tensors.end());
+    std::vector<std::pair<at::Tensor, at::Tensor>> kept;
+    for (const auto& each : initializers::StateDict(*model_)) {
+      if (each.is_buffer || !own.contains(each.name)) continue;
+      at::Tensor tensor = each.tensor;
+      kept.emplace_back(tensor, tensor.clone());
+      tensor.mul_(1.5).add_(0.01);
+    }
+    const std::vector<at::Tensor> after = BlockOutputs(*model_, shape_);
+    for (size_t i = 0; i < after.size(); ++i) {
+      EXPECT_EQ(at::equal(after[i], before[i]), i < k)
+          << blocks[k].name << ", behind block " << i;
+    }
+    for (auto& [tensor, values] : kept) tensor.copy_(values);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ModelBlocksTest,
+    ::testing::Values("lenet_300_100", "small_cnn", "sampled_cnn",
+                      "cifar_resnet18", "preact_resnet18", "resnet18",
+                      "resnet110", "wide_resnet28_10", "fixup_resnet20",
+                      "mobilenet_v2", "cifar_mobilenet_v2"),
+    [](const auto& info) { return std::string(info.param); });
+
+class OneBlock final : public Model {
+ public:
+  at::Tensor forward(const at::Tensor& images) override {
+    return EndBlock(0, images);
+  }
+};
+
+TEST(InsertedNormTest, ShiftsAndScalesWhatLeavesItsBlock) {
+  const at::Tensor images = at::randn({8, 3, 4, 4}).mul(5).add(2);
+  OneBlock model;
+  EXPECT_TRUE(at::equal(model.forward(images), images));
+  InsertedNorm norm = {.mean = images.mean({0, 2, 3}),
+                       .deviation = images.std({0, 2, 3}, false)};
+  model.Insert({norm});
+  EXPECT_TRUE(at::equal(model.forward(images), images));
+  norm.is_active = true;
+  model.Insert({norm});
+  const at::Tensor normal = model.forward(images);
+  for (int64_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(normal.select(1, c).mean().item<double>(), 0, 1e-5);
+    EXPECT_NEAR(normal.select(1, c).std(false).item<double>(), 1, 1e-5);
+  }
+  // One for all channels.
+  model.Insert({{.mean = at::full({1}, 2.0),
+                 .deviation = at::full({1}, 5.0),
+                 .is_active = true}});
+  EXPECT_TRUE(model.forward(images).allclose(images.sub(2).div(5)));
 }
 
 }  // namespace

@@ -31,7 +31,7 @@
 #include "worker/models/model.h"
 #include "worker/models/model_shape.h"
 
-#define HEADSTART_PLUGIN_API 1
+#define HEADSTART_PLUGIN_API 2
 
 namespace headstart::plugin {
 

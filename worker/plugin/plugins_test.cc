@@ -110,9 +110,9 @@ TEST_F(PluginsTest, RefusesAnotherTorchAndNamesBoth) {
 }
 
 TEST_F(PluginsTest, RefusesAnotherInterface) {
-  CopyWith("new.so", "\napi=1\n", "\napi=9\n");
+  CopyWith("new.so", "\napi=2\n", "\napi=9\n");
   EXPECT_THAT(Refusal(), AllOf(HasSubstr("built for version 9 of the plug-in"),
-                               HasSubstr("has version 1.")));
+                               HasSubstr("has version 2.")));
 }
 
 TEST_F(PluginsTest, RefusesWhatLacksItsFunction) {

@@ -17,7 +17,7 @@
 namespace headstart::worker {
 namespace {
 
-// Generator and position, and the number of steps, the optimizer's only
+// What only resuming needs, and the number of steps, the optimizer's only
 // integer.
 bool StaysOnHost(const StateTensor& tensor) {
   return tensor.role == TensorRole::kState ||

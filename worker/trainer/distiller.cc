@@ -9,12 +9,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/softmax.h>
 
+#include "worker/measurement/evaluation.h"
+
 namespace headstart::worker {
-namespace {
-
-constexpr int64_t kRowsAtOnce = 256;
-
-}  // namespace
 
 absl::Status Distiller::Teach(std::shared_ptr<Model> teacher,
                               c10::Device device, const Examples& examples,
@@ -25,7 +22,7 @@ absl::Status Distiller::Teach(std::shared_ptr<Model> teacher,
   cached_ = at::Tensor();
   if (!options_.cached) return absl::OkStatus();
   const int64_t count = examples.size();
-  const int64_t at_once = std::min(kRowsAtOnce, count);
+  const int64_t at_once = RowsAtOnce(examples);
   BatchReader reader(examples, at_once);
   std::vector<int32_t> order(count);
   std::iota(order.begin(), order.end(), 0);

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -22,6 +23,13 @@ struct LoadedSource {
   Slab memory;
 };
 
+// Files do not say.
+TensorRole RoleByName(absl::string_view tensor) {
+  if (absl::StartsWith(tensor, "mask.")) return TensorRole::kMask;
+  if (absl::StartsWith(tensor, "inserted.")) return TensorRole::kInserted;
+  return TensorRole::kParameter;
+}
+
 // A safetensors file as a source, as if the agent had brought it.
 absl::StatusOr<LoadedSource> LoadSource(const std::string& checkpoint,
                                         const std::string& path,
@@ -32,8 +40,10 @@ absl::StatusOr<LoadedSource> LoadSource(const std::string& checkpoint,
   if (!layout.ok()) return Annotate(layout.status(), path);
   TensorTable table;
   for (const storage::SafetensorsTensor& each : layout->tensors) {
-    table.push_back(
-        {.name = each.name, .dtype = each.dtype, .shape = each.shape});
+    table.push_back({.name = each.name,
+                     .dtype = each.dtype,
+                     .shape = each.shape,
+                     .role = RoleByName(each.name)});
   }
   HS_ASSIGN_OR_RETURN(table, LayOut(std::move(table)));
   HS_ASSIGN_OR_RETURN(Slab memory,
@@ -82,7 +92,7 @@ absl::StatusOr<Assign> ReadAssignment(const std::string& path) {
 bool IsWeight(const TableEntry& entry) {
   return entry.role == TensorRole::kParameter ||
          entry.role == TensorRole::kBuffer ||
-         entry.role == TensorRole::kInserted;
+         entry.role == TensorRole::kInserted || entry.role == TensorRole::kMask;
 }
 
 }  // namespace

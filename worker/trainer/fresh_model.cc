@@ -1,5 +1,7 @@
 #include "worker/trainer/fresh_model.h"
 
+#include <mutex>
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
@@ -8,6 +10,30 @@
 #include "worker/trainer/slab_source.h"
 
 namespace headstart::worker {
+
+namespace {
+
+at::Tensor DefaultState() {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  return generator.get_state();
+}
+
+}  // namespace
+
+KeptGenerator::KeptGenerator() : state_(DefaultState()) {}
+
+KeptGenerator::KeptGenerator(uint64_t seed) : state_(DefaultState()) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_current_seed(seed);
+}
+
+KeptGenerator::~KeptGenerator() {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_state(state_);
+}
 
 uint64_t InitializerSeed(int64_t seed) {
   return RandomStream(seed).Child("initializer").Bits64();

@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 
+#include <ATen/core/Tensor.h>
+
 #include "absl/status/statusor.h"
 
 #include "initializers/registry.h"
@@ -15,6 +17,21 @@ namespace headstart::worker {
 
 // Builds the run's model once more, on the CPU; its values are arbitrary.
 using ModelFactory = std::function<absl::StatusOr<std::shared_ptr<Model>>()>;
+
+// While it lives, what is drawn from the CPU's default generator does not
+// count.
+class KeptGenerator final {
+ public:
+  KeptGenerator();
+  // Its draws come from `seed`.
+  explicit KeptGenerator(uint64_t seed);
+  ~KeptGenerator();
+  KeptGenerator(const KeptGenerator&) = delete;
+  KeptGenerator& operator=(const KeptGenerator&) = delete;
+
+ private:
+  const at::Tensor state_;
+};
 
 // What the run's own first values are drawn from.
 uint64_t InitializerSeed(int64_t seed);

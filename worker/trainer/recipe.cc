@@ -69,6 +69,12 @@ absl::StatusOr<Recipe> ParseRecipe(absl::string_view training_json) {
       .stages = {}};
   recipe.stages = ReadStages(spec, recipe.epochs);
   ReadModel(spec, recipe);
+  if (recipe.stages.has_value() &&
+      (recipe.pruning.has_value() ||
+       !initializers::MasksIn(recipe.initializer).empty())) {
+    spec.Refuse(spec.At("stages"),
+                "goes neither with pruning nor with an initializer's mask");
+  }
   spec.Done();
   if (!status.ok()) return status;
   return recipe;

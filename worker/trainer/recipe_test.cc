@@ -175,7 +175,7 @@ TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
   ASSERT_OK_AND_ASSIGN(const Recipe recipe, ParseRecipe(Golden()[35].dump()));
 
   const auto& steps = std::get<ChainOptions>(recipe.initializer).steps;
-  ASSERT_EQ(steps.size(), 4u);
+  ASSERT_EQ(steps.size(), 5u);
   const auto& mean = std::get<MeanOptions>(steps[0]);
   EXPECT_THAT(mean.checkpoints, ElementsAre("studies/1/trials/12/epochs/5",
                                             "trainings/2/runs/1/epochs/0"));
@@ -185,6 +185,8 @@ TEST(RecipeTest, ReadsWhatStartsFromCheckpoints) {
   EXPECT_EQ(std::get<ShrinkPerturbOptions>(steps[1]).perturb, 0.1);
   EXPECT_TRUE(std::get<FromCheckpointOptions>(steps[2]).buffers);
   EXPECT_EQ(std::get<KeepBlocksOptions>(steps[3]).blocks, 2);
+  EXPECT_EQ(std::get<StoredMaskOptions>(steps[4]).checkpoint,
+            "trainings/2/runs/1/epochs/25");
 }
 
 TEST(RecipeTest, ReadsTheStepsOfAChain) {

@@ -374,9 +374,8 @@ TEST(StagesTest, DataGrowsWithTheStages) {
   EXPECT_EQ(steps(5), 4 + 6 + 4);
 }
 
-// With one batch an epoch and no reset of anything, three stages of two epochs
-// are one run whose rate goes 1, 1/2, 1, 1/2, 1, 1/2: so is a second run that
-// begins where the first stage ended.
+// Three stages of two epochs are one run whose rate goes 1, 1/2, 1, 1/2, 1,
+// 1/2.
 TEST(StagesTest, CosinesGoDownOnceInEachStage) {
   Json spec = Momentum();
   spec["optimizer"]["sgd"]["momentum"] = 0;

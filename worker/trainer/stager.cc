@@ -87,6 +87,11 @@ absl::Status Stager::CheckBlocks() {
   if (layer_wise() == nullptr) return absl::OkStatus();
   const std::vector<Block> blocks = BlocksOf(model_);
   block_count_ = blocks.size();
+  if (initializers::LayerWeights(model_).empty()) {
+    return absl::InvalidArgumentError(
+        "training.stages.layer_wise: the model has no layer whose weight is "
+        "named so, and no classifier that could be drawn anew.");
+  }
   if (layer_wise()->groups <= block_count_) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "training.stages.layer_wise.blocks: is ", layer_wise()->groups,
@@ -290,6 +295,7 @@ void Stager::Normalize(Model& fresh, int64_t phase) {
     if (!there.empty()) each = there[each];
   }
   BatchReader reader(setup_.examples, setup_.batch_size);
+  const KeptGenerator kept(DrawSeed(phase));  // Of its dropout.
   fresh.train();
   fresh.forward(ToInput(reader.Read(batch).images, setup_.precision));
   inserted_[2 * (group - 1)].tensor.copy_(moments.mean);

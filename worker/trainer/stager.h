@@ -31,8 +31,8 @@ struct StageSetup {
   Precision precision;
 };
 
-// Fresh draws and what is inserted are computed on the CPU, so they are the
-// same on every device.
+// Draws fresh weights and computes what is inserted on the CPU, so the same
+// weights give the same on every device.
 class Stager final : public TrainingProgram {
  public:
   //   InvalidArgument     layer-wise stages of more groups than the model has

@@ -34,17 +34,19 @@ class MemoryHost final : public Host {
   }
   absl::Status Begin(const Started& said) override {
     started = said;
-    slab_ = Slab::Create(said.slab_bytes).value();
+    for (Slab& slab : slabs_) slab = Slab::Create(said.slab_bytes).value();
     return absl::OkStatus();
   }
-  std::optional<int64_t> AcquireSlab() override { return 0; }
-  Slab& slab(int64_t) override { return slab_; }
+  // Another one each time, so that the run moves.
+  std::optional<int64_t> AcquireSlab() override { return last_ = 1 - last_; }
+  Slab& slab(int64_t number) override { return slabs_[number]; }
   std::optional<StopMode> stop() const override { return std::nullopt; }
   absl::Status Send(const TrainerMessage& message) override {
     if (const auto* epoch = std::get_if<EpochDone>(&message)) {
       measurements[epoch->epoch] = epoch->measurement;
     } else if (const auto* snapshot = std::get_if<Snapshot>(&message)) {
-      snapshots[snapshot->epoch] = std::string(slab_.data(), slab_.bytes());
+      const Slab& slab = slabs_[snapshot->slab];
+      snapshots[snapshot->epoch] = std::string(slab.data(), slab.bytes());
     } else if (const auto* done = std::get_if<Finished>(&message)) {
       finished = done->epoch;
     }
@@ -80,7 +82,8 @@ class MemoryHost final : public Host {
   std::optional<int64_t> finished;
 
  private:
-  Slab slab_;
+  Slab slabs_[2];
+  int64_t last_ = 1;
 };
 
 // The small CNN on drawn images, SGD without momentum, `changes` merged in.

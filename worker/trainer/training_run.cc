@@ -75,6 +75,8 @@ absl::StatusOr<TrainingRun> PrepareRun(const Assignment& assignment,
                             .classes = info.classes};
   const ModelFactory make_model =
       [recipe, shape, &plugins]() -> absl::StatusOr<std::shared_ptr<Model>> {
+    // What a plug-in's constructors draw is no part of the run's numbers.
+    const KeptGenerator kept;
     HS_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
                         recipe.model_plugin.has_value()
                             ? plugins.MakeModel(*recipe.model_plugin, shape)
@@ -265,17 +267,12 @@ absl::StatusOr<std::unique_ptr<TrainingProgram>> MakeProgram(
                       *run.model, *run.optimizer);
 }
 
-// Of a ticket: the initializer has applied them once.
+// Of a ticket, whose program is a pruner; the initializer has applied them.
 absl::Status TakeMasks(TrainingRun& run, SlabSource& source) {
   auto* pruner = dynamic_cast<Pruner*>(run.program.get());
   for (const std::string& name :
        initializers::MasksIn(run.recipe.initializer)) {
     HS_ASSIGN_OR_RETURN(const auto masks, source.OpenMasks(name));
-    if (pruner == nullptr) {
-      return absl::InvalidArgumentError(
-          "training.initializer: a mask and training.stages exclude each "
-          "other.");
-    }
     HS_RETURN_IF_ERROR(pruner->TakeMasks(masks));
   }
   return absl::OkStatus();
