@@ -216,6 +216,44 @@ TEST_F(TrainingTest, StartsFromTheMeanOfSeveral) {
   world_.ExpectReplayEqual();
 }
 
+// What a pruned run leaves out stays out in what starts from it.
+TEST_F(TrainingTest, StartsFromAPrunedRunWithItsMasks) {
+  RunStudy();
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 0 } } epochs: 4 seeds: 1
+    training { pruning { epochs_per_level: 2 } })")});
+  world_.Do(SourceConfirmed{"trainings/1"});
+  EXPECT_TRUE(Get().resolved_training().initializer().has_checkpoint());
+  world_.TrainAll(LossByTrial);
+
+  const char* const epoch = "trainings/1/runs/1/epochs/4";
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { checkpoint: "trainings/1/runs/1/epochs/4" } seeds: 1)")});
+  const v1::TrainingSpec inherited = Get("trainings/2").resolved_training();
+  ASSERT_EQ(inherited.initializer().chain().steps_size(), 2);
+  EXPECT_EQ(inherited.initializer().chain().steps(0).checkpoint().checkpoint(),
+            epoch);
+  EXPECT_EQ(inherited.initializer().chain().steps(1).mask().checkpoint(),
+            epoch);
+  EXPECT_EQ(Get("trainings/2").source_checkpoint(), epoch);
+  EXPECT_TRUE(inherited.has_pruning());
+
+  // Stages take pruning's place, and layer-wise ones the inherited count.
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { winner { study: "studies/1" epoch: 0 } } epochs: 6 seeds: 1
+    training { stages { count: 3 keep {} } })")});
+  world_.Do(SourceConfirmed{"trainings/3"});
+  world_.TrainAll(LossByTrial);
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { checkpoint: "trainings/3/runs/1/epochs/6" } seeds: 1
+    training { stages { layer_wise { blocks: 2 } } })")});
+  EXPECT_FALSE(Get("trainings/4").resolved_training().stages().has_count());
+  world_.Do(CreateTraining{{}, Parse<v1::Training>(R"(
+    from { checkpoint: "trainings/3/runs/1/epochs/6" } seeds: 1
+    training { pruning { epochs_per_level: 3 } })")});
+  EXPECT_FALSE(Get("trainings/5").resolved_training().has_stages());
+}
+
 TEST_F(TrainingTest, RefusesTheMeanOfACheckpointAndItself) {
   RunStudy();
   v1::Training training;
