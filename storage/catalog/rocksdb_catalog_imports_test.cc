@@ -180,7 +180,7 @@ TEST_F(ImportsTest, RefusesWhatIsNoImport) {
         r.mutable_manifest()->mutable_tensors(0)->set_role(
             v1::Tensor::OPTIMIZER);
       },
-      "PARAMETER, BUFFER or MASK");
+      "PARAMETER, BUFFER, MASK or INSERTED");
   EXPECT_THAT(List(), IsEmpty());
 }
 
