@@ -119,6 +119,21 @@ std::string TrainingName::ToString() const {
   return absl::StrCat("trainings/", training);
 }
 
+absl::StatusOr<ComparisonName> ComparisonName::Parse(absl::string_view text) {
+  ComparisonName name;
+  Reader reader(text);
+  if (reader.Take("comparisons/") && reader.TakeNumber(1, &name.comparison) &&
+      reader.AtEnd()) {
+    return name;
+  }
+  return NotAName(text, "a comparison", "comparisons/{number}",
+                  "comparisons/2");
+}
+
+std::string ComparisonName::ToString() const {
+  return absl::StrCat("comparisons/", comparison);
+}
+
 absl::StatusOr<RunName> RunName::Parse(absl::string_view text) {
   RunName name;
   Reader reader(text);

@@ -3,6 +3,7 @@
 //
 //   studies/{n}              studies/{n}/trials/{n}     .../epochs/{n}[/resume]
 //   trainings/{n}            trainings/{n}/runs/{n}     .../epochs/{n}[/resume]
+//   comparisons/{n}
 //   studies/{n}/winner       studies/{n}/winner/epochs/{n}
 //   imports                  imports/{name}             .../epochs/0
 //   workers/{id}
@@ -40,6 +41,15 @@ struct TrainingName {
   static absl::StatusOr<TrainingName> Parse(absl::string_view text);
   std::string ToString() const;
   auto operator<=>(const TrainingName&) const = default;
+};
+
+// comparisons/{n}
+struct ComparisonName {
+  int64_t comparison = 0;
+
+  static absl::StatusOr<ComparisonName> Parse(absl::string_view text);
+  std::string ToString() const;
+  auto operator<=>(const ComparisonName&) const = default;
 };
 
 // What the names of imports begin with, and the parent of them all.

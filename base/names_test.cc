@@ -40,6 +40,9 @@ TEST(NamesTest, WritesWhatItReads) {
   ASSERT_OK_AND_ASSIGN(const TrainingName training,
                        TrainingName::Parse("trainings/3"));
   EXPECT_EQ(training.ToString(), "trainings/3");
+  ASSERT_OK_AND_ASSIGN(const ComparisonName comparison,
+                       ComparisonName::Parse("comparisons/2"));
+  EXPECT_EQ(comparison.ToString(), "comparisons/2");
   ASSERT_OK_AND_ASSIGN(const WorkerName worker,
                        WorkerName::Parse("workers/gpu-3.lab_2"));
   EXPECT_EQ(worker.ToString(), "workers/gpu-3.lab_2");

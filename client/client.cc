@@ -92,6 +92,7 @@ Client::Client(ClientOptions options)
     : options_(std::move(options)),
       tuning_(v1::TuningService::NewStub(Connect(options_.server))),
       training_(v1::TrainingService::NewStub(Connect(options_.server))),
+      comparison_(v1::ComparisonService::NewStub(Connect(options_.server))),
       admin_(v1::AdminService::NewStub(Connect(options_.server))),
       random_(StableHash(RandomBytes(16))) {}
 
@@ -151,6 +152,8 @@ absl::StatusOr<Response> Client::Ask(
     return Unary(*tuning_, method, std::move(request), timeout);
   } else if constexpr (std::same_as<Stub, v1::TrainingService::Stub>) {
     return Unary(*training_, method, std::move(request), timeout);
+  } else if constexpr (std::same_as<Stub, v1::ComparisonService::Stub>) {
+    return Unary(*comparison_, method, std::move(request), timeout);
   } else if constexpr (std::same_as<Stub, v1::AdminService::Stub>) {
     return Unary(*admin_, method, std::move(request), timeout);
   } else {
@@ -288,6 +291,43 @@ absl::Status Client::WatchTraining(
         return training_->WatchTraining(context, request);
       },
       on_update);
+}
+
+absl::StatusOr<v1::Comparison> Client::CreateComparison(
+    v1::CreateComparisonRequest request) {
+  return Ask(&v1::ComparisonService::Stub::CreateComparison,
+             std::move(request));
+}
+absl::StatusOr<v1::Comparison> Client::GetComparison(
+    v1::GetComparisonRequest request) {
+  return Ask(&v1::ComparisonService::Stub::GetComparison, std::move(request));
+}
+absl::StatusOr<v1::ListComparisonsResponse> Client::ListComparisons(
+    v1::ListComparisonsRequest request) {
+  return Ask(&v1::ComparisonService::Stub::ListComparisons, std::move(request));
+}
+absl::StatusOr<v1::Comparison> Client::CancelComparison(
+    v1::CancelComparisonRequest request) {
+  return Ask(&v1::ComparisonService::Stub::CancelComparison,
+             std::move(request));
+}
+absl::Status Client::DeleteComparison(v1::DeleteComparisonRequest request) {
+  return Ask(&v1::ComparisonService::Stub::DeleteComparison, std::move(request))
+      .status();
+}
+absl::Status Client::WatchComparison(
+    v1::WatchComparisonRequest request,
+    absl::FunctionRef<bool(const v1::Comparison&)> on_update) {
+  return Stream<v1::Comparison>(
+      [&](grpc::ClientContext* context) {
+        return comparison_->WatchComparison(context, request);
+      },
+      on_update);
+}
+absl::StatusOr<v1::ComparisonReport> Client::ReportComparison(
+    v1::ReportComparisonRequest request) {
+  return Ask(&v1::ComparisonService::Stub::ReportComparison,
+             std::move(request));
 }
 
 absl::StatusOr<v1::ServerInfo> Client::GetServerInfo(

@@ -19,6 +19,7 @@
 #include "client/options.h"
 #include "headstart/v1/admin_service.grpc.pb.h"
 #include "headstart/v1/checkpoint_service.grpc.pb.h"
+#include "headstart/v1/comparison_service.grpc.pb.h"
 #include "headstart/v1/training_service.grpc.pb.h"
 #include "headstart/v1/tuning_service.grpc.pb.h"
 #include "storage/blob/blob_store.h"
@@ -99,6 +100,22 @@ class Client {
       v1::WatchTrainingRequest request,
       absl::FunctionRef<bool(const v1::Training&)> on_update);
 
+  // Comparisons.
+  absl::StatusOr<v1::Comparison> CreateComparison(
+      v1::CreateComparisonRequest request);
+  absl::StatusOr<v1::Comparison> GetComparison(
+      v1::GetComparisonRequest request);
+  absl::StatusOr<v1::ListComparisonsResponse> ListComparisons(
+      v1::ListComparisonsRequest request);
+  absl::StatusOr<v1::Comparison> CancelComparison(
+      v1::CancelComparisonRequest request);
+  absl::Status DeleteComparison(v1::DeleteComparisonRequest request);
+  absl::Status WatchComparison(
+      v1::WatchComparisonRequest request,
+      absl::FunctionRef<bool(const v1::Comparison&)> on_update);
+  absl::StatusOr<v1::ComparisonReport> ReportComparison(
+      v1::ReportComparisonRequest request);
+
   // The cluster.
   absl::StatusOr<v1::ServerInfo> GetServerInfo(
       v1::GetServerInfoRequest request);
@@ -174,6 +191,7 @@ class Client {
   const ClientOptions options_;
   const std::unique_ptr<v1::TuningService::Stub> tuning_;
   const std::unique_ptr<v1::TrainingService::Stub> training_;
+  const std::unique_ptr<v1::ComparisonService::Stub> comparison_;
   const std::unique_ptr<v1::AdminService::Stub> admin_;
 
   StopEvent stop_;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/names.h"
+#include "scheduler/core/comparison.h"
 #include "scheduler/core/decide.h"
 #include "scheduler/core/sources.h"
 
@@ -36,6 +37,24 @@ std::vector<Event> StartTraining(const State& state, const Study& study,
     spec.set_state_message(std::string(resolved.status().message()));
   }
   return events;
+}
+
+// The same of an entry that is a comparison.
+std::vector<Event> StartComparison(const State& state, const Study& study,
+                                   int index) {
+  v1::Comparison wanted = study.spec().then(index).comparison();
+  wanted.set_study(StudyName{study.number()}.ToString());
+  wanted.set_started_by_study(true);
+  absl::StatusOr<ResolvedComparison> resolved = ResolveComparison(
+      state, wanted, absl::StrCat("then[", index, "].comparison"),
+      /*recorded=*/true);
+  if (!resolved.ok()) {
+    HS_REACHED("then_comparison_without_source");
+    wanted.set_state(v1::Comparison::FAILED);
+    wanted.set_state_message(std::string(resolved.status().message()));
+    resolved = ResolvedComparison{.spec = wanted, .trainings = {}};
+  }
+  return CreationOf(state, *std::move(resolved));
 }
 
 // Gives one free slot something to train; empty when none can.
@@ -85,8 +104,13 @@ absl::StatusOr<Outcome> Decide(const State& state, const Advance&) {
   } else {
     const Study& study = *state.FindStudy(owner.number);
     const std::optional<int> then = study.NextThen();
-    outcome.events =
-        then.has_value() ? StartTraining(state, study, *then) : study.Settle();
+    if (!then.has_value()) {
+      outcome.events = study.Settle();
+    } else if (study.spec().then(*then).has_comparison()) {
+      outcome.events = StartComparison(state, study, *then);
+    } else {
+      outcome.events = StartTraining(state, study, *then);
+    }
   }
   HS_CHECK(!outcome.events.empty()) << owner.ToString();
   return outcome;

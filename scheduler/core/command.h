@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 
+#include "headstart/v1/comparison.pb.h"
 #include "headstart/v1/study.pb.h"
 #include "headstart/v1/training.pb.h"
 #include "headstart/v1/worker_service.pb.h"
@@ -52,6 +53,14 @@ struct CreateTraining {
 };
 struct CancelTraining : NamedCommand {};  // No-op when over.
 struct DeleteTraining : NamedCommand {};  // Only a training that is over.
+
+// Comparisons: trainings that begin and end together.
+struct CreateComparison {
+  RequestKey request;
+  v1::Comparison comparison;  // As a person wrote it.
+};
+struct CancelComparison : NamedCommand {};  // No-op when over.
+struct DeleteComparison : NamedCommand {};  // Only a comparison that is over.
 
 // What storage said about a PREPARING training's source once its SOURCE_OF
 // reference was stated. Ignored when the training is not PREPARING.
@@ -99,15 +108,22 @@ using Command =
                  StopTrial, RetryTrial, CreateTraining, CancelTraining,
                  DeleteTraining, SourceConfirmed, SourceMissing, Synchronize,
                  LeaseExpired, WorkerGone, CordonWorker, UncordonWorker,
-                 DrainWorker, Advance>;
+                 DrainWorker, CreateComparison, CancelComparison,
+                 DeleteComparison, Advance>;
 
 // Short names for metrics, in the order of the variant.
 inline constexpr absl::string_view kCommandNames[] = {
-    "create_study",    "pause_study",     "resume_study",     "cancel_study",
-    "delete_study",    "stop_trial",      "retry_trial",      "create_training",
-    "cancel_training", "delete_training", "source_confirmed", "source_missing",
-    "synchronize",     "lease_expired",   "worker_gone",      "cordon_worker",
-    "uncordon_worker", "drain_worker",    "advance"};
+    "create_study",      "pause_study",
+    "resume_study",      "cancel_study",
+    "delete_study",      "stop_trial",
+    "retry_trial",       "create_training",
+    "cancel_training",   "delete_training",
+    "source_confirmed",  "source_missing",
+    "synchronize",       "lease_expired",
+    "worker_gone",       "cordon_worker",
+    "uncordon_worker",   "drain_worker",
+    "create_comparison", "cancel_comparison",
+    "delete_comparison", "advance"};
 static_assert(std::size(kCommandNames) == std::variant_size_v<Command>);
 
 inline absl::string_view CommandName(const Command& command) {

@@ -47,13 +47,17 @@ void AddStudy(std::string& text, const State& state, const Study& study) {
 std::string Scheduler::DebugState() const {
   std::string text =
       absl::StrCat("events ", state_->event_count, " next ", state_->next_study,
-                   " ", state_->next_training, " ", state_->next_token, "\n");
+                   " ", state_->next_training, " ", state_->next_comparison,
+                   " ", state_->next_token, "\n");
   for (const auto& [number, study] : state_->studies) {
     AddStudy(text, *state_, *study);
   }
   for (const auto& [number, training] : state_->trainings) {
     Add(text, "training", ViewTraining(*state_, *training, Detail::kFull));
     for (const TrainingRun& run : training->runs()) AddRun(text, run.run);
+  }
+  for (const auto& [number, comparison] : state_->comparisons) {
+    Add(text, "comparison", ViewComparison(*state_, comparison));
   }
   for (const auto& [name, worker] : state_->fleet.workers()) {
     absl::StrAppend(&text, "worker ", name, " ", worker.incarnation, " ",

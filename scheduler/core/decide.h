@@ -2,6 +2,8 @@
 // state and return events that the caller stamps with version and time.
 #pragma once
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 
 #include "scheduler/core/command.h"
@@ -30,6 +32,16 @@ absl::StatusOr<Outcome> Decide(const State& state,
                                const SourceConfirmed& command);
 absl::StatusOr<Outcome> Decide(const State& state,
                                const SourceMissing& command);
+
+// comparison_commands.cc
+absl::StatusOr<Outcome> Decide(const State& state,
+                               const CreateComparison& command);
+absl::StatusOr<Outcome> Decide(const State& state,
+                               const CancelComparison& command);
+absl::StatusOr<Outcome> Decide(const State& state,
+                               const DeleteComparison& command);
+// The events that create `resolved`: its trainings, then itself.
+std::vector<Event> CreationOf(const State& state, ResolvedComparison resolved);
 
 // worker_commands.cc
 absl::StatusOr<Outcome> Decide(const State& state, const Synchronize& command);

@@ -1,5 +1,6 @@
 #include "scheduler/core/scheduler.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -137,6 +138,14 @@ int64_t Scheduler::event_count() const { return state_->event_count; }
 int64_t Scheduler::WaitingVersion() const { return state_->waiting_version; }
 
 int64_t Scheduler::OwnerVersion(absl::string_view name) const {
+  if (const auto comparison = state_->GetComparison(name); comparison.ok()) {
+    int64_t version = 0;
+    for (const int64_t training : (*comparison)->trainings) {
+      version =
+          std::max(version, OwnerVersion(TrainingName{training}.ToString()));
+    }
+    return version;
+  }
   const absl::StatusOr<Owner> owner = Owner::Parse(name);
   if (!owner.ok()) return 0;
   const auto record = state_->owners.find(*owner);

@@ -16,6 +16,7 @@
 #include "headstart/internal/v1/journal.pb.h"
 #include "headstart/v1/admin_service.pb.h"
 #include "headstart/v1/checkpoint_service.pb.h"
+#include "headstart/v1/comparison_service.pb.h"
 #include "headstart/v1/training_service.pb.h"
 #include "headstart/v1/tuning_service.pb.h"
 #include "headstart/v1/worker_service.pb.h"
@@ -139,6 +140,13 @@ class Scheduler {
       const v1::ListTrainingsRequest& request) const;
   // What CreateTraining would record: source and values resolved.
   absl::StatusOr<v1::Training> PlanTraining(const v1::Training& training) const;
+  absl::StatusOr<v1::Comparison> GetComparison(absl::string_view name) const;
+  absl::StatusOr<v1::ListComparisonsResponse> ListComparisons(
+      const v1::ListComparisonsRequest& request) const;
+  // What CreateComparison would record: every arm resolved.
+  absl::StatusOr<v1::Comparison> PlanComparison(
+      const v1::Comparison& comparison) const;
+
   // PREPARING trainings, whose source storage has not answered for.
   std::vector<std::string> PreparingTrainings() const;
 
@@ -168,8 +176,9 @@ class Scheduler {
   // --- Owners: studies/{n} and trainings/{n}
   // ----------------------------------
 
-  // Event count at the last change of anything about this owner; 0 when there
-  // is none of that name. For watchers.
+  // Event count at the last change of anything about this owner, or about the
+  // trainings of a comparison; 0 when there is none of that name. For
+  // watchers.
   int64_t OwnerVersion(absl::string_view owner) const;
   // Grows when what attempts wait for changes, which no event records.
   int64_t WaitingVersion() const;

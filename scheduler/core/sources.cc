@@ -1,5 +1,6 @@
 #include "scheduler/core/sources.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/container/btree_set.h"
@@ -16,21 +17,12 @@
 #include "scheduler/search/initializer_rules.h"
 #include "scheduler/search/phase_rules.h"
 #include "scheduler/search/spec_defaults.h"
+#include "scheduler/search/spec_error.h"
 #include "scheduler/search/spec_facts.h"
 #include "scheduler/search/spec_path.h"
 
 namespace headstart::scheduler {
 namespace {
-
-std::string Below(absl::string_view prefix, absl::string_view field) {
-  return prefix.empty() ? std::string(field) : absl::StrCat(prefix, ".", field);
-}
-
-absl::Status Wrong(absl::string_view prefix, absl::string_view field,
-                   absl::string_view message) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(Below(prefix, field), ": ", message));
-}
 
 // Resolves the checkpoints that `initializer`, which stands at `path`, names.
 absl::Status ResolveInitializer(const State& state, absl::string_view path,
@@ -97,6 +89,44 @@ absl::Status CheckSeeds(const v1::Training& training,
     }
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<CheckpointName> ResolveSource(const State& state,
+                                             const v1::TrainingSource& from,
+                                             absl::string_view prefix) {
+  std::string name = from.checkpoint();
+  if (from.has_winner()) {
+    const absl::StatusOr<StudyName> study =
+        StudyName::Parse(from.winner().study());
+    if (!study.ok()) {
+      return Annotate(study.status(), Below(prefix, "from.winner.study"));
+    }
+    name = WinnerName{study->study, from.winner().epoch()}.ToString();
+  }
+  const absl::StatusOr<CheckpointName> source = ResolveCheckpoint(state, name);
+  if (!source.ok()) return Annotate(source.status(), Below(prefix, "from"));
+  if (from.values_only() && source->run.kind == RunKind::kImport) {
+    return Wrong(prefix, "from.values_only",
+                 absl::StrCat(name, " is imported and has weights only."));
+  }
+  return source;
+}
+
+// The weights of a checkpoint, as an initializer. What a source leaves out
+// stays out. `inherited`: what the source's run trained; none of an import.
+v1::Initializer WeightsOf(const CheckpointName& source,
+                          const std::optional<v1::TrainingSpec>& inherited) {
+  v1::Initializer weights;
+  weights.mutable_checkpoint()->set_checkpoint(source.ToString());
+  if (!inherited.has_value() ||
+      !(inherited->has_pruning() || HasMask(inherited->initializer()))) {
+    return weights;
+  }
+  v1::Initializer masked;
+  v1::Chain& chain = *masked.mutable_chain();
+  *chain.add_steps() = std::move(weights);
+  chain.add_steps()->mutable_mask()->set_checkpoint(source.ToString());
+  return masked;
 }
 
 }  // namespace
@@ -209,10 +239,11 @@ absl::Status CheckTraining(const v1::Training& training,
     return Wrong(prefix, "from",
                  "is empty. Set winner or checkpoint, or leave it out.");
   }
-  if (training.training().has_initializer()) {
-    return Wrong(prefix, "training.initializer",
-                 "must not be set together with from, whose checkpoint is the "
-                 "initializer. Leave one of them out.");
+  if (training.training().has_initializer() && !training.from().values_only()) {
+    return Wrong(
+        prefix, "training.initializer",
+        "must not be set together with from, whose checkpoint is the "
+        "initializer. Leave one of them out, or set from.values_only.");
   }
   return absl::OkStatus();
 }
@@ -243,6 +274,8 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
   const std::string path = Below(prefix, "training");
   HS_RETURN_IF_ERROR(ResolvePlugins(state, {source, recorded}, path, spec));
   HS_ASSIGN_OR_RETURN(spec, CompleteSpec(spec, path));
+  // Values go to any weights.
+  if (training.from().values_only()) source = nullptr;
   if (source != nullptr &&
       (spec.precision() == v1::FP64) != (source->precision() == v1::FP64)) {
     return Wrong(prefix, "training.precision",
@@ -282,50 +315,27 @@ absl::StatusOr<v1::Training> ResolveTraining(const State& state,
   *resolved.mutable_seeds() = training.seeds();
   *resolved.mutable_keep_epochs() = training.keep_epochs();
 
-  v1::TrainingSpec spec;
+  std::optional<CheckpointName> source;
+  std::optional<v1::TrainingSpec> inherited;
   if (training.has_from()) {
-    std::string name = training.from().checkpoint();
-    if (training.from().has_winner()) {
-      const v1::WinnerSource& winner = training.from().winner();
-      const absl::StatusOr<StudyName> study = StudyName::Parse(winner.study());
-      if (!study.ok()) {
-        return Annotate(study.status(), Below(prefix, "from.winner.study"));
-      }
-      name = WinnerName{study->study, winner.epoch()}.ToString();
+    HS_ASSIGN_OR_RETURN(source, ResolveSource(state, training.from(), prefix));
+    if (source->run.kind != RunKind::kImport) {
+      inherited = state.FindRun(source->run)->ParseTraining();
+    } else if (!training.training().has_model()) {
+      return Wrong(prefix, "training.model",
+                   absl::StrCat("must be set: ", source->ToString(),
+                                " is imported and has no training to inherit "
+                                "from, so this one must be complete."));
     }
-    const absl::StatusOr<CheckpointName> source =
-        ResolveCheckpoint(state, name);
-    if (!source.ok()) return Annotate(source.status(), Below(prefix, "from"));
-    bool is_pruned = false;
-    if (source->run.kind == RunKind::kImport) {
-      if (!training.training().has_model()) {
-        return Wrong(prefix, "training.model",
-                     absl::StrCat("must be set: ", name,
-                                  " is imported and has no training to inherit "
-                                  "from, so this one must be complete."));
-      }
-      HS_ASSIGN_OR_RETURN(
-          spec, InheritSpec(state, nullptr, training, prefix, recorded));
-    } else {
-      const v1::TrainingSpec inherited =
-          state.FindRun(source->run)->ParseTraining();
-      is_pruned = inherited.has_pruning() || HasMask(inherited.initializer());
-      HS_ASSIGN_OR_RETURN(
-          spec, InheritSpec(state, &inherited, training, prefix, recorded));
-    }
-    v1::Initializer weights;
-    weights.mutable_checkpoint()->set_checkpoint(source->ToString());
-    *spec.mutable_initializer() = weights;
-    if (is_pruned) {
-      // What the source leaves out stays out.
-      v1::Chain& chain = *spec.mutable_initializer()->mutable_chain();
-      *chain.add_steps() = weights;
-      chain.add_steps()->mutable_mask()->set_checkpoint(source->ToString());
-    }
+  }
+  HS_ASSIGN_OR_RETURN(
+      v1::TrainingSpec spec,
+      InheritSpec(state, inherited.has_value() ? &*inherited : nullptr,
+                  training, prefix, recorded));
+  if (source.has_value() && !training.from().values_only()) {
+    *spec.mutable_initializer() = WeightsOf(*source, inherited);
     FillSpecDefaults(spec);
   } else {
-    HS_ASSIGN_OR_RETURN(
-        spec, InheritSpec(state, nullptr, training, prefix, recorded));
     HS_RETURN_IF_ERROR(ResolveInitializer(state,
                                           Below(prefix, "training.initializer"),
                                           *spec.mutable_initializer()));

@@ -38,6 +38,9 @@ std::optional<Owner> OwnerOf(const Event& event) {
       return Owner::Training(event.training_run_state_changed().training());
     case Event::kTrainingDeleted:
       return Owner::Training(event.training_deleted().training());
+    case Event::kComparisonCreated:
+    case Event::kComparisonDeleted:
+      return std::nullopt;  // Its trainings have said it.
     case Event::kAttemptLeased:
       return of_run(event.attempt_leased().run());
     case Event::kAttemptStarted:
@@ -192,7 +195,8 @@ void ApplyEvent(State& state, const Event& event) {
       const absl::StatusOr<StudyName> study =
           StudyName::Parse(created.spec().study());
       if (study.ok() && state.FindStudy(study->study) != nullptr) {
-        At(state.studies, study->study).AddTraining(created.training());
+        At(state.studies, study->study)
+            .AddTraining(created.training(), !created.spec().arm_of().empty());
         Refresh(state, Owner::Study(study->study), false);
       }
       break;
@@ -212,6 +216,24 @@ void ApplyEvent(State& state, const Event& event) {
       state.trainings.erase(number);
       break;
     }
+    case Event::kComparisonCreated: {
+      const internal::v1::ComparisonCreated& created =
+          event.comparison_created();
+      state.next_comparison = created.comparison() + 1;
+      state.comparisons.emplace(created.comparison(),
+                                Comparison(created, time));
+      const absl::StatusOr<StudyName> study =
+          StudyName::Parse(created.spec().study());
+      if (created.spec().started_by_study() && study.ok() &&
+          state.FindStudy(study->study) != nullptr) {
+        At(state.studies, study->study).AddComparison(created.comparison());
+        Refresh(state, Owner::Study(study->study), false);
+      }
+      break;
+    }
+    case Event::kComparisonDeleted:
+      state.comparisons.erase(event.comparison_deleted().comparison());
+      break;
     case Event::kAttemptLeased: {
       const internal::v1::AttemptLeased& leased = event.attempt_leased();
       state.next_token = leased.token() + 1;
@@ -296,6 +318,14 @@ absl::StatusOr<const Training*> State::GetTraining(
   const Training* training = FindTraining(parsed.training);
   if (training == nullptr) return NoSuch(name);
   return training;
+}
+
+absl::StatusOr<const Comparison*> State::GetComparison(
+    absl::string_view name) const {
+  HS_ASSIGN_OR_RETURN(const ComparisonName parsed, ComparisonName::Parse(name));
+  const auto found = comparisons.find(parsed.comparison);
+  if (found == comparisons.end()) return NoSuch(name);
+  return &found->second;
 }
 
 absl::StatusOr<State::TrialOfStudy> State::GetTrial(

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 
 #include "base/names.h"
+#include "scheduler/core/comparison.h"
 #include "scheduler/core/fleet.h"
 #include "scheduler/core/owner.h"
 #include "scheduler/core/requests.h"
@@ -33,10 +34,12 @@ struct State {
   // The next numbers to give.
   int64_t next_study = 1;
   int64_t next_training = 1;
+  int64_t next_comparison = 1;
   int64_t next_token = 1;
 
   absl::btree_map<int64_t, std::unique_ptr<Study>> studies;
   absl::btree_map<int64_t, std::unique_ptr<Training>> trainings;
+  absl::btree_map<int64_t, Comparison> comparisons;
   Fleet fleet;
   Requests requests;
   absl::btree_map<Owner, OwnerRecord> owners;
@@ -68,6 +71,7 @@ struct State {
   // The same by full name. InvalidArgument for a malformed one, NotFound.
   absl::StatusOr<const Study*> GetStudy(absl::string_view name) const;
   absl::StatusOr<const Training*> GetTraining(absl::string_view name) const;
+  absl::StatusOr<const Comparison*> GetComparison(absl::string_view name) const;
   struct TrialOfStudy {
     const Study* study = nullptr;
     const Trial* trial = nullptr;

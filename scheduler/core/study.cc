@@ -77,11 +77,10 @@ std::vector<Event> Study::Settle() const {
 }
 
 std::optional<int> Study::NextThen() const {
-  const int created = static_cast<int>(trainings_.size());
-  if (state_ != v1::Study::SUCCEEDED || created == spec_.then_size()) {
+  if (state_ != v1::Study::SUCCEEDED || then_created_ == spec_.then_size()) {
     return std::nullopt;
   }
-  return created;
+  return then_created_;
 }
 
 bool Study::IsSettled() const {
@@ -362,7 +361,15 @@ void Study::Apply(int64_t number, const internal::v1::RetriesRenewed&,
   Find(number).run.RenewRetries();
 }
 
-void Study::AddTraining(int64_t training) { trainings_.push_back(training); }
+void Study::AddTraining(int64_t training, bool is_arm) {
+  trainings_.push_back(training);
+  if (!is_arm) ++then_created_;
+}
+
+void Study::AddComparison(int64_t comparison) {
+  comparisons_.push_back(comparison);
+  ++then_created_;
+}
 
 std::optional<double> Study::ObjectiveAtEnd(const Trial& trial) const {
   if (trial.run.recorded_epoch() < 1) return std::nullopt;

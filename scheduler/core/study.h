@@ -105,8 +105,10 @@ class Study {
              const Timestamp& time);
   void Apply(int64_t trial, const internal::v1::RetriesRenewed& event,
              const Timestamp& time);
-  // A training of `then` was created.
-  void AddTraining(int64_t training);
+  // A training or a comparison of `then` was created; an arm of the latter
+  // before it.
+  void AddTraining(int64_t training, bool is_arm);
+  void AddComparison(int64_t comparison);
 
   // --- State -----------------------------------------------------------------
 
@@ -123,6 +125,7 @@ class Study {
   int64_t winner() const { return winner_; }
   int64_t recorded_epochs() const { return recorded_epochs_; }
   const std::vector<int64_t>& trainings() const { return trainings_; }
+  const std::vector<int64_t>& comparisons() const { return comparisons_; }
   // What a worker must offer to run it.
   const std::vector<std::string>& needs() const { return needs_; }
 
@@ -174,7 +177,9 @@ class Study {
   Timestamp end_time_;
   int64_t winner_ = 0;
   int64_t recorded_epochs_ = 0;
-  std::vector<int64_t> trainings_;
+  std::vector<int64_t> trainings_;  // Arms of comparisons too.
+  std::vector<int64_t> comparisons_;
+  int then_created_ = 0;
 
   std::vector<Trial> trials_;  // Trial n at n - 1.
   std::array<int64_t, v1::Trial::State_ARRAYSIZE> counts_ = {};

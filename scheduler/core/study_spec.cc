@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "scheduler/core/comparison.h"
 #include "scheduler/core/plugins.h"
 #include "scheduler/core/sources.h"
 #include "scheduler/search/registry.h"
@@ -55,6 +56,52 @@ absl::Status CheckCount(absl::string_view field, int64_t value, int64_t min) {
       absl::StrCat(field, ": must be ", min, " or more, got ", value, "."));
 }
 
+// An entry of `then` as it is recorded. Plug-ins are looked up now and not when
+// the study ends: the workers may be others by then.
+absl::StatusOr<v1::Training> KeepThen(const State& state,
+                                      const v1::TrainingSpec& study,
+                                      const v1::Training& written,
+                                      absl::string_view path) {
+  v1::Training kept;
+  if (written.has_comparison()) {
+    v1::Training rest = written;
+    rest.clear_comparison();
+    if (rest.ByteSizeLong() > 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          path,
+          ".comparison: must stand alone, and beside it is something of a "
+          "training. Make two entries of them."));
+    }
+    v1::Comparison& comparison = *kept.mutable_comparison();
+    comparison = written.comparison();
+    if (comparison.has_training()) {
+      HS_RETURN_IF_ERROR(ResolvePlugins(
+          state, {&study}, absl::StrCat(path, ".comparison.training"),
+          *comparison.mutable_training()));
+    }
+    for (int i = 0; i < comparison.arms_size(); ++i) {
+      if (!comparison.arms(i).has_training()) continue;
+      HS_RETURN_IF_ERROR(ResolvePlugins(
+          state, {&study, &comparison.training()},
+          absl::StrCat(path, ".comparison.arms[", i, "].training"),
+          *comparison.mutable_arms(i)->mutable_training()));
+    }
+    return kept;
+  }
+  kept.set_display_name(written.display_name());
+  if (written.has_from()) *kept.mutable_from() = written.from();
+  if (written.has_training()) {
+    *kept.mutable_training() = written.training();
+    HS_RETURN_IF_ERROR(ResolvePlugins(
+        state, {written.from().has_winner() ? &study : nullptr},
+        absl::StrCat(path, ".training"), *kept.mutable_training()));
+  }
+  kept.set_epochs(written.epochs());
+  *kept.mutable_seeds() = written.seeds();
+  *kept.mutable_keep_epochs() = written.keep_epochs();
+  return kept;
+}
+
 // What can be said of the trainings that follow before there is a winner.
 absl::Status CheckThen(const State& state, const v1::Study& study) {
   if (study.then_size() > 20) {
@@ -64,6 +111,11 @@ absl::Status CheckThen(const State& state, const v1::Study& study) {
   for (int i = 0; i < study.then_size(); ++i) {
     const v1::Training& training = study.then(i);
     const std::string path = absl::StrCat("then[", i, "]");
+    if (training.has_comparison()) {
+      HS_RETURN_IF_ERROR(CheckThenComparison(
+          state, study, training.comparison(), path + ".comparison"));
+      continue;
+    }
     HS_RETURN_IF_ERROR(CheckTraining(training, path));
     const bool winner = training.from().has_winner();
     if (winner && !training.from().winner().study().empty()) {
@@ -160,22 +212,10 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
   HS_RETURN_IF_ERROR(CheckCount("failure_policy.max_failed_trials",
                                 policy.max_failed_trials(), 0));
 
-  for (const v1::Training& training : study.then()) {
-    v1::Training& kept = *complete.add_then();
-    kept.set_display_name(training.display_name());
-    if (training.has_from()) *kept.mutable_from() = training.from();
-    if (training.has_training()) {
-      *kept.mutable_training() = training.training();
-      // Not when the study ends: the workers may be others by then.
-      HS_RETURN_IF_ERROR(ResolvePlugins(
-          state,
-          {training.from().has_winner() ? &complete.training() : nullptr},
-          absl::StrCat("then[", complete.then_size() - 1, "].training"),
-          *kept.mutable_training()));
-    }
-    kept.set_epochs(training.epochs());
-    *kept.mutable_seeds() = training.seeds();
-    *kept.mutable_keep_epochs() = training.keep_epochs();
+  for (int i = 0; i < study.then_size(); ++i) {
+    HS_ASSIGN_OR_RETURN(*complete.add_then(),
+                        KeepThen(state, complete.training(), study.then(i),
+                                 absl::StrCat("then[", i, "]")));
   }
   HS_RETURN_IF_ERROR(CheckThen(state, complete));
   HS_RETURN_IF_ERROR(ResolveInitializers(state, complete));

@@ -106,6 +106,9 @@ v1::Study ViewStudy(const State& state, const Study& study) {
   for (const int64_t training : study.trainings()) {
     view.add_trainings(TrainingName{training}.ToString());
   }
+  for (const int64_t comparison : study.comparisons()) {
+    view.add_comparisons(ComparisonName{comparison}.ToString());
+  }
   return view;
 }
 

@@ -46,6 +46,11 @@ absl::StatusOr<Outcome> Decide(const State& state,
         command.name, " is ", v1::Training::State_Name(training->state()),
         "; cancel it before deleting it."));
   }
+  if (!training->spec().arm_of().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(command.name, " is an arm of ", training->spec().arm_of(),
+                     ". Delete that, and its arms go with it."));
+  }
   const auto users = state.users.find(Owner::Training(training->number()));
   if (users != state.users.end()) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 
 #include "base/names.h"
+#include "headstart/v1/comparison.pb.h"
 #include "headstart/v1/study.pb.h"
 #include "headstart/v1/training.pb.h"
 #include "headstart/v1/trial.pb.h"
@@ -23,6 +24,7 @@ v1::Study ViewStudy(const State& state, const Study& study);
 v1::Trial ViewTrial(const Study& study, const Trial& trial, Detail detail);
 v1::Training ViewTraining(const State& state, const Training& training,
                           Detail detail);
+v1::Comparison ViewComparison(const State& state, const Comparison& comparison);
 
 // Why nothing of an owner trains although it has work for workers that offer
 // `needs`, in one sentence.

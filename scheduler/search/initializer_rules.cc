@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "proto/checkpoint_fields.h"
 #include "scheduler/search/field_rules.h"
+#include "scheduler/search/spec_error.h"
 #include "scheduler/search/spec_path.h"
 
 namespace headstart::scheduler {
@@ -17,12 +18,6 @@ namespace {
 constexpr int kStepsMax = 20;
 // A message to a trainer carries as many and some more.
 constexpr size_t kCheckpointsMax = 50;
-
-absl::Status Wrong(absl::string_view path, absl::string_view field,
-                   absl::string_view message) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ".", field, ": ", message));
-}
 
 absl::Status CheckUniform(v1::Uniform uniform, absl::string_view path) {
   FillDefaults(uniform);

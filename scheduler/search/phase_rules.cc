@@ -7,20 +7,11 @@
 
 #include "base/status_macros.h"
 #include "proto/phases.h"
+#include "scheduler/search/spec_error.h"
 #include "scheduler/search/spec_facts.h"
 
 namespace headstart::scheduler {
 namespace {
-
-std::string PathOf(absl::string_view prefix, absl::string_view field) {
-  return prefix.empty() ? std::string(field) : absl::StrCat(prefix, ".", field);
-}
-
-absl::Status Wrong(absl::string_view path, absl::string_view field,
-                   absl::string_view message) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ".", field, ": ", message));
-}
 
 absl::Status CheckLevels(const v1::TrainingSpec& spec, absl::string_view path) {
   const v1::Pruning& pruning = spec.pruning();
@@ -135,18 +126,18 @@ absl::Status CheckPhases(const v1::TrainingSpec& spec,
                          absl::string_view prefix) {
   if (spec.has_pruning() && spec.has_stages()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        PathOf(prefix, "stages"),
+        Below(prefix, "stages"),
         ": must be left out of a run with pruning, or pruning of one with "
         "stages."));
   }
   if (spec.has_stages() && HasMask(spec.initializer())) {
     return absl::InvalidArgumentError(absl::StrCat(
-        PathOf(prefix, "stages"),
+        Below(prefix, "stages"),
         ": must be left out of a run whose initializer has a mask, which no "
         "stage would keep."));
   }
-  if (spec.has_pruning()) return CheckPruning(spec, PathOf(prefix, "pruning"));
-  if (spec.has_stages()) return CheckStages(spec, PathOf(prefix, "stages"));
+  if (spec.has_pruning()) return CheckPruning(spec, Below(prefix, "pruning"));
+  if (spec.has_stages()) return CheckStages(spec, Below(prefix, "stages"));
   return absl::OkStatus();
 }
 

@@ -14,21 +14,12 @@
 #include "scheduler/search/initializer_rules.h"
 #include "scheduler/search/phase_rules.h"
 #include "scheduler/search/plugin_spec.h"
+#include "scheduler/search/spec_error.h"
 #include "scheduler/search/spec_facts.h"
 #include "scheduler/search/spec_path.h"
 
 namespace headstart::scheduler {
 namespace {
-
-std::string Below(absl::string_view prefix, absl::string_view field) {
-  return prefix.empty() ? std::string(field) : absl::StrCat(prefix, ".", field);
-}
-
-absl::Status Wrong(absl::string_view prefix, absl::string_view field,
-                   absl::string_view message) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(Below(prefix, field), ": ", message));
-}
 
 // The classes and the image size that a data set of JPEG files officially has.
 void FillOfficialShape(v1::ImageDataset& images, int64_t classes,

@@ -34,7 +34,9 @@
 #include "base/version.h"
 #include "scheduler/journal/rocksdb_journal.h"
 #include "scheduler/service/admin_service.h"
+#include "scheduler/service/comparison_service.h"
 #include "scheduler/service/engine.h"
+#include "scheduler/service/job_thread.h"
 #include "scheduler/service/storage_link.h"
 #include "scheduler/service/training_service.h"
 #include "scheduler/service/tuning_service.h"
@@ -159,8 +161,10 @@ absl::Status Serve(const Options& options, ShutdownSignal& signal) {
   StorageLink storage({.address = options.storage,
                        .endpoint_file = EndpointFile(options, "storage")},
                       *engine);
-  TuningService tuning(*engine, storage);
+  JobThread jobs;
+  TuningService tuning(*engine, storage, jobs);
   TrainingService training(*engine, storage);
+  ComparisonService comparison(*engine, storage, jobs);
   AdminService admin(*engine, storage);
   WorkerService worker(*engine, storage);
 
@@ -175,7 +179,7 @@ absl::Status Serve(const Options& options, ShutdownSignal& signal) {
   HS_ASSIGN_OR_RETURN(
       const std::unique_ptr<Listener> listener,
       Listener::Start({.address = address,
-                       .services = {&tuning, &training, &admin},
+                       .services = {&tuning, &training, &comparison, &admin},
                        .endpoint_file = EndpointFile(options, "scheduler")}));
   storage.Start();
   HS_LOG(kInfo, "scheduler serves users={} workers={} metrics={} data={}",

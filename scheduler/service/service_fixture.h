@@ -84,12 +84,13 @@ class SchedulerServer {
         storage_({.address = absl::StrCat("unix:", folder, "/storage.sock"),
                   .restate_period = absl::Seconds(1)},
                  *engine_),
-        tuning_(*engine_, storage_),
+        tuning_(*engine_, storage_, jobs_),
         training_(*engine_, storage_),
+        comparison_(*engine_, storage_, jobs_),
         admin_(*engine_, storage_),
         worker_(*engine_, storage_) {
     listener_ = MustListen(absl::StrCat("unix:", folder, "/users.sock"),
-                           {&tuning_, &training_, &admin_});
+                           {&tuning_, &training_, &comparison_, &admin_});
     worker_listener_ =
         MustListen(absl::StrCat("unix:", folder, "/workers.sock"), {&worker_});
     storage_.Start();
@@ -120,8 +121,10 @@ class SchedulerServer {
   Telemetry telemetry_;
   const std::unique_ptr<Engine> engine_;
   StorageLink storage_;
+  JobThread jobs_;
   TuningService tuning_;
   TrainingService training_;
+  ComparisonService comparison_;
   AdminService admin_;
   WorkerService worker_;
   std::unique_ptr<Listener> listener_;
@@ -139,6 +142,7 @@ class ServiceTest : public testing::Test {
     Restart();
     tuning_ = v1::TuningService::NewStub(channel("users.sock"));
     training_ = v1::TrainingService::NewStub(channel("users.sock"));
+    comparison_ = v1::ComparisonService::NewStub(channel("users.sock"));
     admin_ = v1::AdminService::NewStub(channel("users.sock"));
     worker_ = v1::WorkerService::NewStub(channel("workers.sock"));
   }

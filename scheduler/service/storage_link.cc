@@ -337,6 +337,12 @@ std::string StorageLink::trouble() const {
   return trouble_;
 }
 
+void StorageLink::AddTrouble(std::string& state_message) const {
+  const std::string text = trouble();
+  if (text.empty()) return;
+  state_message.append(state_message.empty() ? "" : " ").append(text);
+}
+
 int64_t StorageLink::trouble_count() const {
   MutexLock lock(&mu_);
   return trouble_count_;

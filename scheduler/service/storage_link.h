@@ -58,6 +58,8 @@ class StorageLink {
   // Why storage keeps nothing new and lets nothing go at the moment, in one
   // sentence; empty when all is well.
   std::string trouble() const;
+  // Appends it to what a person reads of something that waits for storage.
+  void AddTrouble(std::string& state_message) const;
   // Grows with every change of trouble().
   int64_t trouble_count() const;
 

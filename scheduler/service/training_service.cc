@@ -20,10 +20,7 @@ void AddTrouble(const StorageLink& storage, v1::Training& training) {
       training.state() != v1::Training::RUNNING) {
     return;
   }
-  const std::string trouble = storage.trouble();
-  if (trouble.empty()) return;
-  std::string& message = *training.mutable_state_message();
-  message.append(message.empty() ? "" : " ").append(trouble);
+  storage.AddTrouble(*training.mutable_state_message());
 }
 
 }  // namespace

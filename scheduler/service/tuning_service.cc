@@ -25,22 +25,10 @@ bool IsOver(v1::Training::State state) {
 // A running study cannot end well while storage is away: say so.
 void AddTrouble(const StorageLink& storage, v1::Study& study) {
   if (study.state() != v1::Study::RUNNING) return;
-  const std::string trouble = storage.trouble();
-  if (trouble.empty()) return;
-  std::string& message = *study.mutable_state_message();
-  message.append(message.empty() ? "" : " ").append(trouble);
+  storage.AddTrouble(*study.mutable_state_message());
 }
 
 }  // namespace
-
-TuningService::~TuningService() {
-  std::thread replay;
-  {
-    MutexLock lock(&mu_);
-    replay = std::move(replay_thread_);
-  }
-  if (replay.joinable()) replay.join();
-}
 
 absl::StatusOr<v1::Study> TuningService::FindStudy(
     const EngineView& view, absl::string_view name) const {
@@ -266,43 +254,22 @@ grpc::ServerUnaryReactor* TuningService::ReplayStudy(
         return view.scheduler.GetStudy(request->name()).status();
       },
       [this, request, response, reactor](const absl::Status& found) {
-        if (found.ok()) {
-          StartReplay(StudyName::Parse(request->name())->study, response,
-                      reactor);
-        } else {
+        if (!found.ok()) {
           reactor->Finish(ToGrpcStatus(found));
+          return;
         }
+        jobs_.Run([this, request, response, reactor] {
+          StudyReplay replay(StudyName::Parse(request->name())->study);
+          const absl::Status read = engine_.journal().ReadFrom(
+              1, [&replay](int64_t, const Event& event) {
+                replay.Next(event);
+                return absl::OkStatus();
+              });
+          if (read.ok()) *response = replay.Finish();
+          reactor->Finish(ToGrpcStatus(read));
+        });
       });
   return reactor;
-}
-
-void TuningService::StartReplay(int64_t study,
-                                v1::ReplayStudyResponse* response,
-                                grpc::ServerUnaryReactor* reactor) {
-  MutexLock lock(&mu_);
-  if (replaying_) {
-    reactor->Finish(
-        grpc::Status(grpc::StatusCode::UNAVAILABLE,
-                     "another study is replayed at the moment. Repeat the "
-                     "request when that is done."));
-    return;
-  }
-  replaying_ = true;
-  if (replay_thread_.joinable()) replay_thread_.join();
-  replay_thread_ = std::thread([this, study, response, reactor] {
-    StudyReplay replay(study);
-    const absl::Status read =
-        engine_.journal().ReadFrom(1, [&replay](int64_t, const Event& event) {
-          replay.Next(event);
-          return absl::OkStatus();
-        });
-    if (read.ok()) *response = replay.Finish();
-    {
-      MutexLock done(&mu_);
-      replaying_ = false;
-    }
-    reactor->Finish(ToGrpcStatus(read));
-  });
 }
 
 }  // namespace headstart::scheduler

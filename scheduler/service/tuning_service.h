@@ -1,22 +1,19 @@
 // What users ask about studies and trials: gRPC in, commands and reads out.
 #pragma once
 
-#include <thread>
-
-#include "base/mutex.h"
 #include "headstart/v1/tuning_service.grpc.pb.h"
 #include "scheduler/service/engine.h"
+#include "scheduler/service/job_thread.h"
 #include "scheduler/service/storage_link.h"
 
 namespace headstart::scheduler {
 
-// Engine and link outlive the service. No call takes a thread while it waits,
-// but for ReplayStudy: one at a time, on a thread of its own.
+// Engine, link and thread outlive the service. No call takes a thread while it
+// waits.
 class TuningService final : public v1::TuningService::CallbackService {
  public:
-  TuningService(Engine& engine, StorageLink& storage)
-      : engine_(engine), storage_(storage) {}
-  ~TuningService() override;
+  TuningService(Engine& engine, StorageLink& storage, JobThread& jobs)
+      : engine_(engine), storage_(storage), jobs_(jobs) {}
 
   grpc::ServerUnaryReactor* CreateStudy(
       grpc::CallbackServerContext* context,
@@ -74,15 +71,10 @@ class TuningService final : public v1::TuningService::CallbackService {
   void PlanOrCreate(const scheduler::CreateStudy& command, bool plan_only,
                     v1::CreateStudyResponse* response,
                     grpc::ServerUnaryReactor* reactor);
-  void StartReplay(int64_t study, v1::ReplayStudyResponse* response,
-                   grpc::ServerUnaryReactor* reactor);
 
   Engine& engine_;
   StorageLink& storage_;
-
-  Mutex mu_;
-  bool replaying_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread replay_thread_ ABSL_GUARDED_BY(mu_);
+  JobThread& jobs_;
 };
 
 }  // namespace headstart::scheduler
