@@ -3,6 +3,7 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(absl REQUIRED CONFIG)
+find_package(Boost REQUIRED CONFIG)  # Its headers, for Boost.Math.
 find_package(CLI11 REQUIRED CONFIG)
 find_package(GTest REQUIRED CONFIG)
 find_package(JPEG REQUIRED)

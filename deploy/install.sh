@@ -20,12 +20,12 @@ torch_wheels=("torch==$torch_version" nvidia-cuda-runtime==13.0.96
   nvidia-cuda-cupti==13.0.85)
 
 build_packages=(
-  ca-certificates ccache cmake g++ libabsl-dev libbenchmark-dev libcli11-dev
-  libfmt-dev libgmock-dev libgrpc++-dev libgrpc-dev libgtest-dev libisal-dev
-  libjpeg62-turbo-dev libprotobuf-dev librocksdb-dev libspdlog-dev libssl-dev
-  libyaml-cpp-dev libzstd-dev mold ninja-build nlohmann-json3-dev pkg-config
-  prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc python3
-  python3-venv zlib1g-dev
+  ca-certificates ccache cmake g++ libabsl-dev libbenchmark-dev
+  libboost-math-dev libcli11-dev libfmt-dev libgmock-dev libgrpc++-dev
+  libgrpc-dev libgtest-dev libisal-dev libjpeg62-turbo-dev libprotobuf-dev
+  librocksdb-dev libspdlog-dev libssl-dev libyaml-cpp-dev libzstd-dev mold
+  ninja-build nlohmann-json3-dev pkg-config prometheus-cpp-dev
+  protobuf-compiler protobuf-compiler-grpc python3 python3-venv zlib1g-dev
 )
 
 # Steps: each says what it does and how long it took; summarize_steps repeats

@@ -34,6 +34,7 @@ MAY_INCLUDE = {
     "scheduler/search": ["proto"],  # And PURE_MAY_INCLUDE.
     "scheduler/core": ["proto", "scheduler/search"],
     "scheduler/journal": ["base", "proto"],
+    "scheduler/report": ["proto"],  # And PURE_MAY_INCLUDE.
     "scheduler/service": ["base", "base/net", "proto", "scheduler/*"],
     "worker/trainer_protocol": ["base"],
     "worker/dataset_files": ["base"],
@@ -71,8 +72,8 @@ MAY_INCLUDE = {
     "examples": ["worker/plugin"],
 }
 
-# The scheduler's decisions are a pure function: this is all of base they see.
-PURE = ["scheduler/core", "scheduler/search"]
+# The scheduler's decisions and reports are pure functions: this is all of base they see.
+PURE = ["scheduler/core", "scheduler/report", "scheduler/search"]
 PURE_MAY_INCLUDE = ["base/check.h", "base/names.h", "base/random_stream.h",
                     "base/status_macros.h"]
 
@@ -97,6 +98,7 @@ LIBRARIES = {
     r"rocksdb/": ["scheduler/journal/rocksdb_*", "storage/pack/rocksdb_*",
                    "storage/catalog/rocksdb_*"],
     r"openssl/": ["storage/blob/digest.cc", "scheduler/service/request_key.cc"],
+    r"boost/": ["scheduler/report/*"],
     r"zstd": ["storage/codec/*"],
     r"isa-l": ["storage/pack/*"],
     r"zlib": ["worker/dataset_files/*"],
