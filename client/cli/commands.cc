@@ -36,6 +36,7 @@ enum Use : uint32_t {
   kDeadShare = 1 << 13,
   kOptionalName = 1 << 14,
   kLocal = 1 << 15,   // Asks no server that runs already: no --server.
+  kReport = 1 << 17,  // -o, and --format with html, csv and markdown.
   kImport = 1 << 16,  // --name, --reason; the file is a safetensors file.
 };
 
@@ -142,6 +143,28 @@ constexpr Command kCommands[] = {
      "Remove a training that is over, with its checkpoints",
      "headstart trainings delete trainings/1"},
 
+    {"comparisons create", nullptr, kFile | kWatch | kDryRun, CreateComparison,
+     "Train all arms of a file, once per seed, and print the comparison's name",
+     "headstart comparisons create -f examples/comparison.yaml --watch"},
+    {"comparisons list", nullptr, 0, ListComparisons, "List all comparisons",
+     "headstart comparisons list"},
+    {"comparisons get", "COMPARISON", 0, GetComparison,
+     "Show a comparison with its arms",
+     "headstart comparisons get comparisons/1"},
+    {"comparisons watch", "COMPARISON", 0, WatchComparison,
+     "Follow a comparison until it is over, and say what came out",
+     "headstart comparisons watch comparisons/1"},
+    {"comparisons cancel", "COMPARISON", 0, CancelComparison,
+     "End all arms now; what they stored stays until it is deleted",
+     "headstart comparisons cancel comparisons/1"},
+    {"comparisons delete", "COMPARISON", 0, DeleteComparison,
+     "Remove a comparison that is over, with its trainings and checkpoints",
+     "headstart comparisons delete comparisons/1"},
+    {"comparisons report", "COMPARISON", kReport, ReportComparison,
+     "Say which start was better, by how much and how sure that is; as a page "
+     "with -o",
+     "headstart comparisons report comparisons/1 -o report.html"},
+
     {"workers list", nullptr, 0, ListWorkers,
      "List workers, their slots and what they train", "headstart workers list"},
     {"workers cordon", "WORKER", 0, CordonWorker,
@@ -177,6 +200,7 @@ const std::map<std::string, std::string>& NounSummaries() {
       {"trials", "One choice of values each, trained inside a study"},
       {"checkpoints", "Stored weights of every epoch"},
       {"trainings", "Trainings from stored weights, one run per seed"},
+      {"comparisons", "Which start was better: arms with equal seeds"},
       {"workers", "Machines that train"},
       {"datasets", "Data sets on this machine"},
       {"storage", "The store of all weights"}};
@@ -195,7 +219,7 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
   }
   if (has(kFile) || has(kOptionalFile)) {
     app.add_option("-f,--file", flags.file,
-                   has(kFile) ? "The study file: the YAML form of a Study"
+                   has(kFile) ? "The file: the YAML form of what is created"
                               : "A file that describes it: the YAML form of a "
                                 "Training. Other flags replace what it says")
         ->required(has(kFile));
@@ -303,7 +327,15 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
                    "Address of a scheduler instead, such as 127.0.0.1:7700")
         ->excludes("--data");
   }
-  if (!has(kCluster)) {
+  if (has(kReport)) {
+    app.add_option("-o,--output", flags.output,
+                   "Write the whole report into this file; its ending says how "
+                   "unless --format does: .html, .md, .csv or .json");
+    app.add_option("--format", flags.format,
+                   "html, markdown, csv (a line per run), json, or table: the "
+                   "short form. Default: html with -o, else table")
+        ->check(CLI::IsMember({"table", "html", "markdown", "csv", "json"}));
+  } else if (!has(kCluster)) {
     app.add_option("--format", flags.format,
                    "table for people, json for programs (one object a line). "
                    "Default table")

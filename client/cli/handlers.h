@@ -43,6 +43,15 @@ absl::Status WatchTraining(Session& session);
 absl::Status CancelTraining(Session& session);
 absl::Status DeleteTraining(Session& session);
 
+// comparison_commands.cc
+absl::Status CreateComparison(Session& session);
+absl::Status ListComparisons(Session& session);
+absl::Status GetComparison(Session& session);
+absl::Status WatchComparison(Session& session);
+absl::Status CancelComparison(Session& session);
+absl::Status DeleteComparison(Session& session);
+absl::Status ReportComparison(Session& session);
+
 // worker_commands.cc
 absl::Status ListWorkers(Session& session);
 absl::Status CordonWorker(Session& session);

@@ -418,4 +418,8 @@ absl::StatusOr<v1::Training> ReadTrainingFile(const std::string& path) {
   return ReadMessageFile<v1::Training>(path);
 }
 
+absl::StatusOr<v1::Comparison> ReadComparisonFile(const std::string& path) {
+  return ReadMessageFile<v1::Comparison>(path);
+}
+
 }  // namespace headstart::client

@@ -1,4 +1,4 @@
-// Study files and training files: the YAML form of a proto, nothing else.
+// Files of studies, trainings and comparisons: the YAML form of a proto, nothing else.
 #pragma once
 
 #include <string>
@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
+#include "headstart/v1/comparison.pb.h"
 #include "headstart/v1/study.pb.h"
 #include "headstart/v1/training.pb.h"
 
@@ -30,5 +31,6 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 absl::StatusOr<v1::Study> ReadStudyFile(const std::string& path);
 absl::StatusOr<v1::Training> ReadTrainingFile(const std::string& path);
+absl::StatusOr<v1::Comparison> ReadComparisonFile(const std::string& path);
 
 }  // namespace headstart::client

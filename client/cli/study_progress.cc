@@ -33,6 +33,24 @@ std::vector<std::string> BestParts(const v1::Study& study) {
               " at epoch ", study.best_epoch())};
 }
 
+// How many epochs an entry of `then` will train, as far as it can be told.
+int64_t EpochsOfThen(const v1::Study& study, const v1::Training& then) {
+  const auto each = [&](const auto& wanted) {
+    if (wanted.epochs() > 0) return wanted.epochs();
+    return wanted.training().epochs() > 0 ? wanted.training().epochs()
+                                          : study.training().epochs();
+  };
+  if (!then.has_comparison()) return each(then) * then.seeds_size();
+  const v1::Comparison& comparison = then.comparison();
+  int64_t epochs = 0;
+  for (const v1::ComparisonArm& arm : comparison.arms()) {
+    epochs += std::max(arm.epochs_size(), 1) * (arm.training().epochs() > 0
+                                                    ? arm.training().epochs()
+                                                    : each(comparison));
+  }
+  return epochs * comparison.seeds_size();
+}
+
 std::string Joined(const std::vector<std::string>& parts) {
   return absl::StrJoin(parts, ", ");
 }
@@ -41,7 +59,9 @@ std::string Joined(const std::vector<std::string>& parts) {
 
 void StudyProgress::Update(const v1::WatchStudyResponse& update) {
   ReadPlan(update.study());
-  ReadTrainings(update.study());
+  for (const std::string& name : update.study().trainings()) {
+    trainings_.Read(name);
+  }
   pace_.Note(EpochsDone(update.study()));
   if (printer_.is_live()) {
     stored_.Read(update.study().name(),
@@ -71,23 +91,8 @@ void StudyProgress::ReadPlan(const v1::Study& study) {
   if (response.ok()) plan_ = response->plan();
 }
 
-void StudyProgress::ReadTrainings(const v1::Study& study) {
-  for (const std::string& name : study.trainings()) {
-    const auto known = trainings_.find(name);
-    if (known != trainings_.end() && IsOver(known->second)) continue;
-    v1::GetTrainingRequest request;
-    request.set_name(name);
-    auto training = client_.GetTraining(request);
-    if (training.ok()) trainings_[name] = *std::move(training);
-  }
-}
-
 int64_t StudyProgress::EpochsDone(const v1::Study& study) const {
-  int64_t epochs = study.recorded_epochs();
-  for (const auto& [name, training] : trainings_) {
-    epochs += client::EpochsDone(training);
-  }
-  return epochs;
+  return study.recorded_epochs() + trainings_.EpochsDone();
 }
 
 int64_t StudyProgress::EpochsInAll(const v1::Study& study) const {
@@ -95,20 +100,13 @@ int64_t StudyProgress::EpochsInAll(const v1::Study& study) const {
   int64_t epochs = study.state() == v1::Study::RUNNING && plan_
                        ? std::max(plan_->epochs(), study.recorded_epochs())
                        : study.recorded_epochs();
-  if (trainings_.empty()) {
+  if (trainings_.all().empty()) {
     if (study.state() != v1::Study::RUNNING) return epochs;
-    for (const v1::Training& training : study.then()) {
-      const int64_t each = training.epochs() > 0 ? training.epochs()
-                           : training.training().epochs() > 0
-                               ? training.training().epochs()
-                               : study.training().epochs();
-      epochs += each * training.seeds_size();
+    for (const v1::Training& then : study.then()) {
+      epochs += EpochsOfThen(study, then);
     }
   }
-  for (const auto& [name, training] : trainings_) {
-    epochs += client::EpochsInAll(training);
-  }
-  return epochs;
+  return epochs + trainings_.EpochsInAll();
 }
 
 std::vector<std::string> StudyProgress::TrialsParts(
@@ -173,7 +171,7 @@ std::vector<std::string> StudyProgress::DrawnLines(
     add(no_label, ShortValues(update.best_trials(0)), "  ");
   }
   if (stored_.Text()) add("  stored  ", {*stored_.Text()}, "");
-  for (const auto& [name, training] : trainings_) {
+  for (const auto& [name, training] : trainings_.all()) {
     add(absl::StrCat(name, "  "), {v1::Training::State_Name(training.state())},
         "");
     if (!training.state_message().empty()) {
@@ -209,15 +207,7 @@ void StudyProgress::SayChanges(const v1::WatchStudyResponse& update) {
                                    Joined(TrialsParts(study)), "; epochs ",
                                    Joined(EpochsParts(study))));
   }
-  for (const auto& [name, training] : trainings_) {
-    const std::string notable = StatesText(training);
-    if (said_trainings_[name] == notable) continue;
-    said_trainings_[name] = notable;
-    printer_.Progress(absl::StrCat(
-        name, ": ", v1::Training::State_Name(training.state()),
-        training.state_message().empty() ? "" : ": ", training.state_message(),
-        ": ", Joined(RunsParts(training))));
-  }
+  trainings_.SayChanges(printer_);
 }
 
 }  // namespace headstart::client

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "client/cli/known_trainings.h"
 #include "client/cli/print.h"
 #include "client/cli/progress.h"
 #include "client/client.h"
@@ -37,13 +37,13 @@ class StudyProgress {
       : client_(client),
         printer_(printer),
         pace_(clock),
-        stored_(client, clock) {}
+        stored_(client, clock),
+        trainings_(client) {}
 
   void Update(const v1::WatchStudyResponse& update);
 
  private:
   void ReadPlan(const v1::Study& study);
-  void ReadTrainings(const v1::Study& study);
 
   int64_t EpochsDone(const v1::Study& study) const;
   int64_t EpochsInAll(const v1::Study& study) const;
@@ -63,14 +63,13 @@ class StudyProgress {
 
   std::optional<v1::StudyPlan> plan_;
   bool has_asked_for_plan_ = false;
-  std::map<std::string, v1::Training> trainings_;
+  KnownTrainings trainings_;
 
   // What was said last.
   std::string said_state_;
   std::string said_best_trial_;
   double said_best_merit_ = 0;
   int64_t said_tenths_ = 0;
-  std::map<std::string, std::string> said_trainings_;
 };
 
 }  // namespace headstart::client

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "client/cli/comparison_result.h"
 #include "client/cli/download.h"
 #include "client/cli/units.h"
 #include "client/cli/views.h"
@@ -156,7 +157,9 @@ absl::Status ReportStudy(Session& session, Client& client,
     get_training.set_name(training);
     HS_ASSIGN_OR_RETURN(trainings.emplace_back(),
                         client.GetTraining(get_training));
-    AddTraining(trainings.back(), fields);
+    // Arms are told of below, side by side.
+    if (trainings.back().arm_of().empty())
+      AddTraining(trainings.back(), fields);
     if (trainings.back().state() != v1::Training::SUCCEEDED) {
       status.Update(absl::FailedPreconditionError(absl::StrCat(
           training, " is ", v1::Training::State_Name(trainings.back().state()),
@@ -179,6 +182,9 @@ absl::Status ReportStudy(Session& session, Client& client,
   if (session.printer().is_live()) session.printer().Show({""});
   for (const std::string& line : FieldLines(fields)) {
     session.printer().Result(line);
+  }
+  for (const std::string& comparison : study.comparisons()) {
+    status.Update(ShowComparison(session, client, comparison, folder));
   }
   return status;
 }

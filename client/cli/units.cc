@@ -45,6 +45,10 @@ std::string HumanDuration(absl::Duration duration) {
   return absl::StrCat(seconds / (24 * 3600), " d ", seconds / 3600 % 24, " h");
 }
 
+std::string OrDash(const std::string& text) {
+  return text.empty() ? "-" : text;
+}
+
 std::string Percent(std::optional<double> share) {
   return share ? absl::StrFormat("%.2f %%", *share * 100) : "-";
 }

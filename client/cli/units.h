@@ -18,6 +18,9 @@ std::string HumanBytes(int64_t bytes);
 // infinity.
 std::string HumanDuration(absl::Duration duration);
 
+// The text, or "-" for none.
+std::string OrDash(const std::string& text);
+
 // A share of 1 as "97.62 %": exact for parts of 10,000 examples. "-" without.
 std::string Percent(std::optional<double> share);
 

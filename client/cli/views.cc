@@ -26,10 +26,6 @@ void Append(std::vector<std::string>& lines, std::vector<std::string> more) {
   lines.insert(lines.end(), more.begin(), more.end());
 }
 
-std::string OrDash(const std::string& text) {
-  return text.empty() ? "-" : text;
-}
-
 std::optional<double> If(bool is_there, double value) {
   return is_there ? std::optional<double>(value) : std::nullopt;
 }

@@ -1,4 +1,4 @@
-// Following a study or a training until it is over, for several commands.
+// Following a study, a training or a comparison until it is over, for several commands.
 #pragma once
 
 #include <string>
@@ -14,5 +14,9 @@ absl::Status WatchStudyToItsEnd(Session& session, const std::string& name);
 
 // The same for a training.
 absl::Status WatchTrainingToItsEnd(Session& session, const std::string& name);
+
+// The same for a comparison; ends with its report in short.
+absl::Status WatchComparisonToItsEnd(Session& session,
+                                     const std::string& name);
 
 }  // namespace headstart::client

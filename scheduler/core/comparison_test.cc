@@ -172,7 +172,7 @@ TEST_F(ComparisonTest, ComparesInitializersWithoutAStudy) {
   world_.Do(CreateComparison{
       {},
       Parse<v1::Comparison>(absl::StrCat(
-          common, "arms {} arms { initializer { xavier_normal {} } }"))});
+          common, " arms {} arms { initializer { xavier_normal {} } }"))});
   EXPECT_EQ(Get().arms(0).label(), "arm 1");
   EXPECT_TRUE(Arm(1).resolved_training().initializer().has_kaiming_normal());
   world_.Call("workers/a", 1);

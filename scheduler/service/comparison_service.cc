@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/names.h"
 #include "base/net/grpc_status.h"
 #include "base/status_macros.h"
@@ -81,9 +82,9 @@ grpc::ServerUnaryReactor* ComparisonService::CreateComparison(
   return reactor;
 }
 
-void ComparisonService::PlanOrCreate(
-    const scheduler::CreateComparison& command, bool plan_only,
-    v1::Comparison* response, grpc::ServerUnaryReactor* reactor) {
+void ComparisonService::PlanOrCreate(const scheduler::CreateComparison& command,
+                                     bool plan_only, v1::Comparison* response,
+                                     grpc::ServerUnaryReactor* reactor) {
   auto finish = [reactor](const absl::Status& status) {
     reactor->Finish(ToGrpcStatus(status));
   };
@@ -157,21 +158,21 @@ grpc::ServerUnaryReactor* ComparisonService::DeleteComparison(
 grpc::ServerWriteReactor<v1::Comparison>* ComparisonService::WatchComparison(
     grpc::CallbackServerContext*, const v1::WatchComparisonRequest* request) {
   return new WatchStream<v1::Comparison>(
-      engine_,
-      {.look =
-           [this, name = request->name()](const EngineView& view) {
-             return FindComparison(view, name);
-           },
-       .version =
-           [this](const EngineView& view, const v1::Comparison& last) {
-             return storage_.trouble_count() + view.leases.progress_count() +
-                    view.scheduler.WaitingVersion() +
-                    view.scheduler.OwnerVersion(last.name());
-           },
-       .over =
-           [](const EngineView&, const v1::Comparison& last) {
-             return last.state() != v1::Comparison::RUNNING;
-           }});
+      engine_, {.look =
+                    [this, name = request->name()](const EngineView& view) {
+                      return FindComparison(view, name);
+                    },
+                .version =
+                    [this](const EngineView& view, const v1::Comparison& last) {
+                      return storage_.trouble_count() +
+                             view.leases.progress_count() +
+                             view.scheduler.WaitingVersion() +
+                             view.scheduler.OwnerVersion(last.name());
+                    },
+                .over =
+                    [](const EngineView&, const v1::Comparison& last) {
+                      return last.state() != v1::Comparison::RUNNING;
+                    }});
 }
 
 grpc::ServerUnaryReactor* ComparisonService::ReportComparison(
@@ -192,8 +193,13 @@ grpc::ServerUnaryReactor* ComparisonService::ReportComparison(
         }
         // Statistics take their time; the engine goes on.
         jobs_.Run([facts, response, reactor] {
-          *response = MakeComparisonReport(facts->comparison, facts->arms,
-                                           facts->study_was_deleted);
+          *response = MakeComparisonReport(facts->comparison, facts->arms);
+          if (facts->study_was_deleted) {
+            response->add_warnings(absl::StrCat(
+                facts->comparison.study(),
+                ", whose winner's values the arms have, has been deleted. What "
+                "was measured stays."));
+          }
           reactor->Finish(grpc::Status::OK);
         });
       });

@@ -24,6 +24,7 @@
 #include "headstart/v1/tuning_service.grpc.pb.h"
 #include "scheduler/journal/memory_journal.h"
 #include "scheduler/service/admin_service.h"
+#include "scheduler/service/comparison_service.h"
 #include "scheduler/service/engine.h"
 #include "scheduler/service/storage_link.h"
 #include "scheduler/service/test_support.h"
@@ -254,6 +255,7 @@ class ServiceTest : public testing::Test {
   std::unique_ptr<SchedulerServer> scheduler_;
   std::unique_ptr<v1::TuningService::Stub> tuning_;
   std::unique_ptr<v1::TrainingService::Stub> training_;
+  std::unique_ptr<v1::ComparisonService::Stub> comparison_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
   std::unique_ptr<v1::WorkerService::Stub> worker_;
 };

@@ -1,0 +1,42 @@
+#include "client/cli/comparison_result.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "client/cli/print.h"
+#include "client/report/comparison_page.h"
+#include "client/report/comparison_text.h"
+
+namespace headstart::client {
+
+absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
+                                       absl::string_view format) {
+  if (format == "html") return ComparisonPage(report);
+  if (format == "markdown") return ComparisonMarkdown(report);
+  if (format == "csv") return ComparisonCsv(report);
+  return ToJsonLine(report);
+}
+
+absl::Status ShowComparison(Session& session, Client& client,
+                            const std::string& name,
+                            const std::string& folder) {
+  v1::ReportComparisonRequest request;
+  request.set_name(name);
+  HS_ASSIGN_OR_RETURN(const v1::ComparisonReport report,
+                      client.ReportComparison(request));
+  session.printer().Result("");
+  for (const std::string& line : ComparisonLines(report)) {
+    session.printer().Result(line);
+  }
+  if (folder.empty()) return absl::OkStatus();
+  HS_ASSIGN_OR_RETURN(const std::string page, ComparisonPage(report));
+  const std::string file =
+      absl::StrCat(folder, "/",
+                   absl::StrReplaceAll(name, {{"/", "-"}}), ".html");
+  HS_RETURN_IF_ERROR(MakeFolders(folder));
+  HS_RETURN_IF_ERROR(WriteFileAtomically(file, page));
+  session.printer().Result(absl::StrCat("The whole report: ", file));
+  return absl::OkStatus();
+}
+
+}  // namespace headstart::client

@@ -1,0 +1,28 @@
+// What a comparison came to: on the terminal, and as files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/cli/session.h"
+#include "client/client.h"
+#include "headstart/v1/comparison.pb.h"
+
+namespace headstart::client {
+
+// The summary, what to know before believing it, and a table of the arms.
+std::vector<std::string> ShortReport(const v1::ComparisonReport& report);
+
+// The whole report in `format`: html, markdown, csv or json.
+absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
+                                       absl::string_view format);
+
+// Shows the report in short and, where `folder` is not empty, writes the whole
+// as a page into it and says where.
+absl::Status ShowComparison(Session& session, Client& client,
+                            const std::string& name, const std::string& folder);
+
+}  // namespace headstart::client
