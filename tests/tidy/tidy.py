@@ -62,6 +62,7 @@ MAY_INCLUDE = {
                        "worker/training"],
     "client": ["base", "base/net", "proto", "storage/blob", "storage/catalog"],
     "client/plot": ["base"],
+    "client/report": ["base", "client/plot", "proto"],
     "client/cli": ["base", "base/net", "proto", "client", "storage/blob",
                    "storage/catalog", "storage/safetensors",
                    # `headstart datasets` lists and verifies without a worker.
