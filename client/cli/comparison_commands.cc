@@ -15,6 +15,7 @@
 #include "client/cli/paging.h"
 #include "client/cli/study_file.h"
 #include "client/cli/watch.h"
+#include "client/report/comparison_text.h"
 
 namespace headstart::client {
 namespace {
@@ -145,7 +146,7 @@ absl::Status ReportComparison(Session& session) {
                       client->ReportComparison(request));
   const std::string format = ReportFormat(flags);
   if (format == "table") {
-    session.printer().Show(ShortReport(report));
+    session.printer().Show(ComparisonLines(report));
     return absl::OkStatus();
   }
   HS_ASSIGN_OR_RETURN(const std::string text, ReportText(report, format));

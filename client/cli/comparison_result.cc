@@ -1,6 +1,7 @@
 #include "client/cli/comparison_result.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "client/cli/print.h"
@@ -13,7 +14,7 @@ absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
                                        absl::string_view format) {
   if (format == "html") return ComparisonPage(report);
   if (format == "markdown") return ComparisonMarkdown(report);
-  if (format == "csv") return ComparisonCsv(report);
+  if (format == "csv") return ComparisonRunsCsv(report);
   return ToJsonLine(report);
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,9 +11,6 @@
 #include "headstart/v1/comparison.pb.h"
 
 namespace headstart::client {
-
-// The summary, what to know before believing it, and a table of the arms.
-std::vector<std::string> ShortReport(const v1::ComparisonReport& report);
 
 // The whole report in `format`: html, markdown, csv or json.
 absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,

@@ -63,7 +63,8 @@ MAY_INCLUDE = {
     "client": ["base", "base/net", "proto", "storage/blob", "storage/catalog"],
     "client/plot": ["base"],
     "client/report": ["base", "client/plot", "proto"],
-    "client/cli": ["base", "base/net", "proto", "client", "storage/blob",
+    "client/cli": ["base", "base/net", "proto", "client", "client/report",
+                   "storage/blob",
                    "storage/catalog", "storage/safetensors",
                    # `headstart datasets` lists and verifies without a worker.
                    "worker/dataset_files"],
