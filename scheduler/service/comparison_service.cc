@@ -52,7 +52,7 @@ absl::StatusOr<v1::Comparison> ComparisonService::FindComparison(
   absl::StatusOr<v1::Comparison> comparison =
       view.scheduler.GetComparison(name);
   if (comparison.ok() && comparison->state() == v1::Comparison::RUNNING) {
-    storage_.AddTrouble(*comparison);
+    storage_.AddTrouble(*comparison->mutable_state_message());
   }
   return comparison;
 }
