@@ -88,8 +88,9 @@ std::string PText(double p) {
 std::string ExactText(double value) {
   if (std::isnan(value)) return "";
   std::array<char, 32> text;
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
+                                 std::chars_format::general)
+                       .ptr;
   return std::string(text.data(), end);
 }
 

@@ -70,6 +70,9 @@ TEST(NumberTextTest, PValuesHaveTwoDigits) {
 
 TEST(NumberTextTest, ExactTextReadsBackTheSame) {
   EXPECT_EQ(ExactText(0.1), "0.1");
+  EXPECT_EQ(ExactText(0.0003), "0.0003");
+  EXPECT_EQ(ExactText(0.0000003), "3e-07");
+  EXPECT_EQ(ExactText(100000), "100000");
   EXPECT_EQ(ExactText(1.0 / 3), "0.3333333333333333");
   EXPECT_EQ(ExactText(kNan), "");
 }

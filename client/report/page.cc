@@ -4,6 +4,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/check.h"
 #include "base/version.h"
 #include "client/plot/svg_text.h"
@@ -107,7 +109,14 @@ Html WarningList(absl::Span<const std::string> texts) {
   return list;
 }
 
-Html Preformatted(absl::string_view text) { return Element("pre", text); }
+Html Preformatted(absl::string_view text) {
+  std::vector<std::string> lines;
+  // EscapeXml takes line breaks for spaces.
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    lines.push_back(EscapeXml(line));
+  }
+  return {absl::StrCat("<pre>", absl::StrJoin(lines, "\n"), "</pre>\n")};
+}
 
 Html Subheading(absl::string_view text) { return Element("h3", text); }
 

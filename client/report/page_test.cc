@@ -105,6 +105,11 @@ TEST(PageTest, WhatNoLinkCanHoldIsLeftOut) {
   EXPECT_THAT(link.markup, HasSubstr("too large"));
 }
 
+TEST(PageTest, LinesStayLines) {
+  EXPECT_EQ(Preformatted("a:\n  - <b>\n").markup,
+            "<pre>a:\n  - &lt;b&gt;\n</pre>\n");
+}
+
 TEST(PageTest, NoWarningsLeaveNoFrame) {
   EXPECT_EQ(WarningList({}).markup, "");
 }

@@ -1,0 +1,22 @@
+// A comparison's report as one HTML page, for readers who have never seen the
+// project.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "headstart/v1/comparison.pb.h"
+
+namespace headstart::client {
+
+// The page: what came out first, then how sure that is, then figures, every
+// run, what was compared, and a file that repeats it. It holds its data as CSV.
+// Reports of any size and of comparisons in any state make a page.
+//   InvalidArgument  a figure cannot be drawn; a bug here.
+absl::StatusOr<std::string> ComparisonPage(const v1::ComparisonReport& report);
+
+// The comparison as a file that `headstart comparisons create -f` reads: what
+// the scheduler adds by itself is left out.
+std::string ComparisonFile(const v1::Comparison& comparison);
+
+}  // namespace headstart::client

@@ -1,0 +1,29 @@
+// A comparison's report as text: Markdown for a repository or a thread, CSV for
+// a statistics program, lines for a terminal.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "headstart/v1/comparison.pb.h"
+
+namespace headstart::client {
+
+// Title, summary, warnings, tables and method; ends with a newline.
+std::string ComparisonMarkdown(const v1::ComparisonReport& report);
+
+// One line per run, under a line of column names. Accuracies are shares of 1
+// with all their digits; what was not measured or reached is empty.
+//
+// Texts of people that a spreadsheet would take for a formula (they begin with
+// =, +, -, @, a tab or a line break) have an apostrophe in front.
+std::string ComparisonRunsCsv(const v1::ComparisonReport& report);
+
+// One line per run, one column per epoch: the metric after epoch_1, epoch_2,
+// ... as shares of 1.
+std::string ComparisonEpochsCsv(const v1::ComparisonReport& report);
+
+// Summary, warnings and a narrow table.
+std::vector<std::string> ComparisonLines(const v1::ComparisonReport& report);
+
+}  // namespace headstart::client
