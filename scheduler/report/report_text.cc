@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -250,22 +251,32 @@ std::string Conclusion(const v1::ComparisonReport& report) {
     }
     return "There are too few runs for a test: any difference may be chance.";
   }
-  const std::string best = SignificantArms(report, Quantity::kBest);
-  const std::string time = SignificantArms(report, Quantity::kTime);
-  if (best == "none" && time == "none") {
+  const absl::string_view metric = MetricText(report.comparison().metric());
+  std::vector<std::pair<std::string, std::string>> found = {
+      {absl::StrCat("best ", metric), SignificantArms(report, Quantity::kBest)},
+      {absl::StrCat("last ", metric),
+       SignificantArms(report, Quantity::kLast)}};
+  if (time_count > 0) {
+    found.push_back({"time", SignificantArms(report, Quantity::kTime)});
+  }
+  const bool nothing =
+      std::all_of(found.begin(), found.end(),
+                  [](const auto& in) { return in.second == "none"; });
+  if (nothing) {
     return absl::StrCat(
-        "No arm differs significantly from ", Quoted(baseline->label()), " in ",
-        MetricText(report.comparison().metric()),
-        time_count > 0 ? " or time" : "",
+        "No arm differs significantly from ", Quoted(baseline->label()),
+        " in best or last ", metric, time_count > 0 ? " or in time" : "",
         " (level 0.05 after Holm's correction). That does not prove that they "
         "are equal; more seeds would tell smaller differences.");
   }
-  std::string text = absl::StrCat(
+  return absl::StrCat(
       "These arms differ significantly from ", Quoted(baseline->label()),
-      " (level 0.05 after Holm's correction): in best ",
-      MetricText(report.comparison().metric()), " ", best);
-  if (time_count > 0) absl::StrAppend(&text, "; in time ", time);
-  return absl::StrCat(text, ".");
+      " (level 0.05 after Holm's correction): ",
+      absl::StrJoin(found, "; ",
+                    [](std::string* out, const auto& in) {
+                      absl::StrAppend(out, "in ", in.first, " ", in.second);
+                    }),
+      ".");
 }
 
 }  // namespace
