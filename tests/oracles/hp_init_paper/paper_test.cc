@@ -366,11 +366,10 @@ TEST(PaperTest, ReportsThePublishedCurves) {
       for (const std::vector<double>& curve : curves[start]) {
         epoch_count += static_cast<int64_t>(curve.size());
         // Above the target instead of at least that: other times.
-        const auto above = [&](double accuracy) {
-          return accuracy > runs.target;
-        };
-        const auto at_least = [&](double accuracy) {
-          return accuracy >= runs.target;
+        const double target = runs.target;
+        const auto above = [target](double value) { return value > target; };
+        const auto at_least = [target](double value) {
+          return value >= target;
         };
         if (std::find_if(curve.begin(), curve.end(), above) !=
             std::find_if(curve.begin(), curve.end(), at_least)) {
