@@ -95,6 +95,15 @@ struct Rule {
   std::string label = {};
 };
 
+// Text beside a point: right of it, or left where there is no room. For what an
+// axis cannot say, such as the ends of axes that are drawn as vertical rules.
+// It does not widen the panel's range; outside of it, it is left out.
+struct PointLabel {
+  double x = 0;
+  double y = 0;
+  std::string text = {};
+};
+
 struct Panel {
   std::string title = {};
   Axis x = {};
@@ -104,6 +113,7 @@ struct Panel {
   std::vector<Boxes> boxes = {};
   std::vector<Rule> horizontal_rules = {};  // At a value of y.
   std::vector<Rule> vertical_rules = {};    // At a value of x.
+  std::vector<PointLabel> labels = {};
 };
 
 // One or more panels in a grid, row by row, under one title and one legend.

@@ -207,6 +207,12 @@ void Read(Fields& fields, Rule& rule) {
   fields.Text("label", rule.label);
 }
 
+void Read(Fields& fields, PointLabel& label) {
+  fields.Number("x", label.x);
+  fields.Number("y", label.y);
+  fields.Text("text", label.text);
+}
+
 void Read(Fields& fields, Panel& panel) {
   fields.Text("title", panel.title);
   fields.Object<Axis>("x", panel.x, Read);
@@ -216,6 +222,7 @@ void Read(Fields& fields, Panel& panel) {
   fields.Objects<Boxes>("boxes", panel.boxes, Read);
   fields.Objects<Rule>("horizontal_rules", panel.horizontal_rules, Read);
   fields.Objects<Rule>("vertical_rules", panel.vertical_rules, Read);
+  fields.Objects<PointLabel>("labels", panel.labels, Read);
 }
 
 }  // namespace

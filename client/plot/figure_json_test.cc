@@ -27,7 +27,8 @@ TEST(FigureJsonTest, ReadsEveryField) {
       "bars": [{"name": "b", "y": [1], "low": [0], "high": [2], "style": 1}],
       "boxes": [{"name": "x", "samples": [[1, 2, 3], []], "style": 2}],
       "horizontal_rules": [{"at": 4, "label": "h"}],
-      "vertical_rules": [{"at": 5, "label": "v"}]}]})"));
+      "vertical_rules": [{"at": 5, "label": "v"}],
+      "labels": [{"x": 1, "y": 2, "text": "q"}]}]})"));
   EXPECT_EQ(figure.title, "t");
   EXPECT_EQ(figure.subtitle, "s");
   EXPECT_EQ(figure.description, "d");
@@ -66,6 +67,10 @@ TEST(FigureJsonTest, ReadsEveryField) {
   EXPECT_EQ(panel.boxes[0].boxes[0].median, 2);
   EXPECT_EQ(panel.horizontal_rules[0].at, 4);
   EXPECT_EQ(panel.vertical_rules[0].label, "v");
+  ASSERT_EQ(panel.labels.size(), 1u);
+  EXPECT_EQ(panel.labels[0].x, 1);
+  EXPECT_EQ(panel.labels[0].y, 2);
+  EXPECT_EQ(panel.labels[0].text, "q");
   EXPECT_OK(ParseFigure("{}"));
 }
 

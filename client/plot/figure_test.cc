@@ -317,6 +317,27 @@ TEST(FigureTest, LabelsEveryRuleWhereverItIs) {
   }
 }
 
+TEST(FigureTest, PutsLabelsBesidePointsWithinThePanel) {
+  const Panel panel = {.x = {.min = 0, .max = 10},
+                       .y = {.min = 0, .max = 1},
+                       .lines = {{.x = {0, 10}, .y = {0, 1}}},
+                       .labels = {{0, 0.5, "left <end>"},
+                                  {10, 0.5, "right end"},
+                                  {5, 2, "above all"},
+                                  {5, kNan, "nowhere"}}};
+  const absl::StatusOr<std::string> svg = DrawSvg(Figure{.panels = {panel}});
+  ASSERT_TRUE(svg.ok()) << svg.status();
+  const SvgContent content = SvgReader::Read(*svg);
+
+  EXPECT_EQ(content.error, "");
+  EXPECT_THAT(content.texts, Contains("left <end>"));
+  EXPECT_THAT(content.texts, Contains("right end"));
+  EXPECT_THAT(content.texts, Not(Contains("above all")));
+  EXPECT_THAT(content.texts, Not(Contains("nowhere")));
+  // There is no room right of the last.
+  EXPECT_THAT(*svg, HasSubstr(" text-anchor=\"end\">right end<"));
+}
+
 TEST(FigureTest, ThinsOutTickLabelsWithoutRoom) {
   Panel panel = {.x = {.categories = {}}};
   for (int i = 0; i < 300; ++i) {

@@ -189,6 +189,31 @@ std::string TickLabels(const XTicks& x_ticks, const std::vector<Tick>& y_ticks,
   return absl::StrCat("<g class=\"hsp-soft\">\n", labels, "</g>\n</g>\n");
 }
 
+std::string PointLabels(const Panel& panel, const Canvas& canvas,
+                        const PanelPlace& place) {
+  constexpr double kGap = 6;  // Between a point and its label.
+  std::string labels;
+  for (const PointLabel& label : panel.labels) {
+    if (canvas.x.FitnessOf(label.x) != Fitness::kDrawable ||
+        canvas.y.FitnessOf(label.y) != Fitness::kDrawable ||
+        !canvas.x.Shows(label.x) || !canvas.y.Shows(label.y)) {
+      continue;
+    }
+    const double x = canvas.x(label.x);
+    const double room_right = place.left + place.width - x - kGap;
+    const double room_left = x - place.cell_left - kGap;
+    const bool is_right = TextWidth(label.text, kLabelSize) <= room_right ||
+                          room_right >= room_left;
+    labels += TextElement(label.text, is_right ? x + kGap : x - kGap,
+                          canvas.y(label.y) + kLabelSize * 0.35,
+                          is_right ? room_right : room_left, kLabelSize,
+                          is_right ? "" : " text-anchor=\"end\"");
+  }
+  return labels.empty()
+             ? ""
+             : absl::StrCat("<g class=\"hsp-halo\">\n", labels, "</g>\n");
+}
+
 void DrawMarks(const Panel& panel, const Legend& legend, Canvas& canvas) {
   Slot slot = {.count =
                    static_cast<int>(panel.bars.size() + panel.boxes.size())};
@@ -344,7 +369,8 @@ DrawnPanel DrawPanel(const PanelView& view, const PanelPlace& place,
                   Px(place.top - 1), "\" width=\"", Px(place.width + 2),
                   "\" height=\"", Px(place.height + 2), "\" viewBox=\"", frame,
                   "\" overflow=\"hidden\">\n", canvas.areas, rules.lines,
-                  canvas.lines, "</svg>\n", canvas.markers, rules.labels);
+                  canvas.lines, "</svg>\n", canvas.markers, rules.labels,
+                  PointLabels(panel, canvas, place));
   if (canvas.is_empty) {
     absl::StrAppend(&svg, "<g class=\"hsp-soft\">\n",
                     TextElement("no data", place.left + place.width / 2,
