@@ -359,7 +359,7 @@ Html Words() {
 
 }  // namespace
 
-std::string ComparisonFile(const v1::Comparison& comparison) {
+v1::Comparison ComparisonInput(const v1::Comparison& comparison) {
   v1::Comparison input = comparison;
   input.clear_name();
   input.clear_state();
@@ -371,7 +371,11 @@ std::string ComparisonFile(const v1::Comparison& comparison) {
     arm.clear_training_name();
     arm.clear_source_checkpoint();
   }
-  return YamlOf(input);
+  return input;
+}
+
+std::string ComparisonFile(const v1::Comparison& comparison) {
+  return YamlOf(ComparisonInput(comparison));
 }
 
 absl::StatusOr<std::string> ComparisonPage(const v1::ComparisonReport& report) {

@@ -15,8 +15,11 @@ namespace headstart::client {
 //   InvalidArgument  a figure cannot be drawn; a bug here.
 absl::StatusOr<std::string> ComparisonPage(const v1::ComparisonReport& report);
 
-// The comparison as a file that `headstart comparisons create -f` reads: what
-// the scheduler adds by itself is left out.
+// What a person gives to make such a comparison: what the scheduler adds by
+// itself is left out.
+v1::Comparison ComparisonInput(const v1::Comparison& comparison);
+
+// That as a file that `headstart comparisons create -f` reads.
 std::string ComparisonFile(const v1::Comparison& comparison);
 
 }  // namespace headstart::client

@@ -8,9 +8,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "client/report/comparison_tables.h"
+#include "client/report/csv.h"
 #include "client/report/number_text.h"
 
 namespace headstart::client {
@@ -57,20 +57,6 @@ std::string MarkdownTable(const PageTable& table) {
     text += "|\n";
   }
   return text;
-}
-
-// -------------------------------------------------------------------- CSV
-
-std::string Quoted(std::string text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
-}
-
-std::string TextCell(absl::string_view text) {
-  const bool is_formula =
-      !text.empty() && absl::string_view("=+-@\t\r\n").find(text.front()) !=
-                           absl::string_view::npos;
-  return Quoted(absl::StrCat(is_formula ? "'" : "", text));
 }
 
 // --------------------------------------------------------------- terminal
@@ -199,11 +185,11 @@ std::string ComparisonRunsCsv(const v1::ComparisonReport& report) {
   for (const v1::ArmReport& arm : report.arms()) {
     for (const v1::ComparedRun& run : arm.runs()) {
       const std::vector<std::string> cells = {
-          TextCell(arm.label()),
+          CsvCell(arm.label()),
           arm.is_baseline() ? "true" : "false",
           absl::StrCat(arm.start_epoch()),
           absl::StrCat(run.seed()),
-          TextCell(run.run()),
+          CsvCell(run.run()),
           run.has_best() ? ExactText(run.best()) : "",
           run.has_best() ? absl::StrCat(run.best_epoch()) : "",
           run.has_last() ? ExactText(run.last()) : "",
@@ -211,9 +197,9 @@ std::string ComparisonRunsCsv(const v1::ComparisonReport& report) {
                                      : "",
           absl::StrCat(run.accuracy_size()),
           ExactText(run.seconds()),
-          TextCell(run.manifest_digest()),
-          TextCell(run.device()),
-          TextCell(run.excluded_because())};
+          CsvCell(run.manifest_digest()),
+          CsvCell(run.device()),
+          CsvCell(run.excluded_because())};
       absl::StrAppend(&csv, absl::StrJoin(cells, ","), "\n");
     }
   }
@@ -234,8 +220,8 @@ std::string ComparisonEpochsCsv(const v1::ComparisonReport& report) {
   csv += "\n";
   for (const v1::ArmReport& arm : report.arms()) {
     for (const v1::ComparedRun& run : arm.runs()) {
-      absl::StrAppend(&csv, TextCell(arm.label()), ",", run.seed(), ",",
-                      TextCell(run.run()));
+      absl::StrAppend(&csv, CsvCell(arm.label()), ",", run.seed(), ",",
+                      CsvCell(run.run()));
       for (int i = 0; i < epochs; ++i) {
         csv += ",";
         if (i < run.accuracy_size()) csv += ExactText(run.accuracy(i));

@@ -13,10 +13,8 @@ namespace headstart::client {
 std::string ComparisonMarkdown(const v1::ComparisonReport& report);
 
 // One line per run, under a line of column names. Accuracies are shares of 1
-// with all their digits; what was not measured or reached is empty.
-//
-// Texts of people that a spreadsheet would take for a formula (they begin with
-// =, +, -, @, a tab or a line break) have an apostrophe in front.
+// with all their digits; what was not measured or reached is empty. csv.h says
+// how texts are written.
 std::string ComparisonRunsCsv(const v1::ComparisonReport& report);
 
 // One line per run, one column per epoch: the metric after epoch_1, epoch_2,

@@ -193,13 +193,15 @@ bool IsInLine(const Node& node) {
 
 std::string InLine(const Node& node) {
   if (node.kind == Node::Kind::kScalar) return node.scalar;
-  if (node.kind == Node::Kind::kMap) return "{}";
-  return absl::StrCat("[",
+  const bool is_map = node.kind == Node::Kind::kMap;
+  return absl::StrCat(is_map ? "{" : "[",
                       absl::StrJoin(node.items, ", ",
-                                    [](std::string* out, const auto& item) {
-                                      out->append(item.second.scalar);
+                                    [&](std::string* out, const auto& item) {
+                                      absl::StrAppend(out, item.first,
+                                                      is_map ? ": " : "",
+                                                      InLine(item.second));
                                     }),
-                      "]");
+                      is_map ? "}" : "]");
 }
 
 // Writes the items; `first_indent` stands before the first, `indent` before the
@@ -249,6 +251,8 @@ std::string YamlOf(const Message& message) {
   AppendBlock(node, "", "", &yaml);
   return yaml;
 }
+
+std::string ValueText(const Value& value) { return InLine(NodeOf(value)); }
 
 std::vector<std::pair<std::string, std::string>> FieldsOf(
     const Message& message) {

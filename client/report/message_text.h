@@ -2,6 +2,7 @@
 #pragma once
 
 #include <google/protobuf/message.h>
+#include <google/protobuf/struct.pb.h>
 
 #include <string>
 #include <utility>
@@ -23,5 +24,9 @@ std::string YamlOf(const google::protobuf::Message& message);
 // Lists of plain values are one entry: [2, 5, "final"].
 std::vector<std::pair<std::string, std::string>> FieldsOf(
     const google::protobuf::Message& message);
+
+// In one line, as YAML has it between braces: {xavier_normal: {gain: 2}}; a
+// text without quotes where it needs none.
+std::string ValueText(const google::protobuf::Value& value);
 
 }  // namespace headstart::client
