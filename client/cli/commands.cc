@@ -35,9 +35,10 @@ enum Use : uint32_t {
   kNew = 1 << 12,
   kDeadShare = 1 << 13,
   kOptionalName = 1 << 14,
-  kLocal = 1 << 15,   // Asks no server that runs already: no --server.
-  kReport = 1 << 17,  // -o, and --format with html, csv and markdown.
-  kImport = 1 << 16,  // --name, --reason; the file is a safetensors file.
+  kLocal = 1 << 15,        // Asks no server that runs already: no --server.
+  kReport = 1 << 17,       // -o, and --format with html, csv and markdown.
+  kStudyReport = 1 << 18,  // -o, and --format with html and csv.
+  kImport = 1 << 16,       // --name, --reason; the file is a safetensors file.
 };
 
 struct Command {
@@ -80,6 +81,10 @@ constexpr Command kCommands[] = {
     {"studies delete", "STUDY", 0, DeleteStudy,
      "Remove a study that is over, with its trials and checkpoints",
      "headstart studies delete studies/1"},
+    {"studies report", "STUDY", kStudyReport, ReportStudyPage,
+     "Show as a page which trial is best, how the search got there and which "
+     "values mattered",
+     "headstart studies report studies/1 -o study.html"},
     {"studies replay", "STUDY", 0, ReplayStudy,
      "Take all decisions of a study again; they must agree",
      "headstart studies replay studies/1"},
@@ -335,6 +340,13 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
                    "html, markdown, csv (a line per run), json, or table: the "
                    "short form. Default: html with -o, else table")
         ->check(CLI::IsMember({"table", "html", "markdown", "csv", "json"}));
+  } else if (has(kStudyReport)) {
+    app.add_option("-o,--output", flags.output,
+                   "Write it into this file; its ending says how unless "
+                   "--format does: .html or .csv");
+    app.add_option("--format", flags.format,
+                   "html, or csv: a line per trial. Default: html")
+        ->check(CLI::IsMember({"html", "csv"}));
   } else if (!has(kCluster)) {
     app.add_option("--format", flags.format,
                    "table for people, json for programs (one object a line). "

@@ -3,36 +3,19 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "base/file.h"
 #include "base/status_macros.h"
 #include "client/cli/comparison_progress.h"
 #include "client/cli/comparison_result.h"
 #include "client/cli/comparison_view.h"
 #include "client/cli/handlers.h"
 #include "client/cli/paging.h"
+#include "client/cli/report_output.h"
 #include "client/cli/study_file.h"
 #include "client/cli/watch.h"
 #include "client/report/comparison_text.h"
 
 namespace headstart::client {
-namespace {
-
-// What --format says, or else the ending of --output.
-std::string ReportFormat(const Flags& flags) {
-  if (flags.format != "table") return flags.format;
-  for (const auto& [ending, format] :
-       {std::pair{".html", "html"}, std::pair{".csv", "csv"},
-        std::pair{".md", "markdown"}, std::pair{".json", "json"}}) {
-    if (absl::EndsWith(flags.output, ending)) return format;
-  }
-  return flags.output.empty() ? "table" : "html";
-}
-
-}  // namespace
-
 absl::Status WatchComparisonToItsEnd(Session& session,
                                      const std::string& name) {
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
@@ -144,21 +127,13 @@ absl::Status ReportComparison(Session& session) {
   request.set_name(flags.name);
   HS_ASSIGN_OR_RETURN(const v1::ComparisonReport report,
                       client->ReportComparison(request));
-  const std::string format = ReportFormat(flags);
+  const std::string format = ReportFormat(flags, "table");
   if (format == "table") {
     session.printer().Show(ComparisonLines(report));
     return absl::OkStatus();
   }
   HS_ASSIGN_OR_RETURN(const std::string text, ReportText(report, format));
-  if (!flags.output.empty()) {
-    HS_RETURN_IF_ERROR(WriteFileAtomically(flags.output, text));
-    session.printer().Result(flags.output);
-    return absl::OkStatus();
-  }
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    session.printer().Result(line);
-  }
-  return absl::OkStatus();
+  return WriteReport(session, text);
 }
 
 }  // namespace headstart::client

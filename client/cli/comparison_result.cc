@@ -31,9 +31,8 @@ absl::Status ShowComparison(Session& session, Client& client,
   }
   if (folder.empty()) return absl::OkStatus();
   HS_ASSIGN_OR_RETURN(const std::string page, ComparisonPage(report));
-  const std::string file =
-      absl::StrCat(folder, "/",
-                   absl::StrReplaceAll(name, {{"/", "-"}}), ".html");
+  const std::string file = absl::StrCat(
+      folder, "/", absl::StrReplaceAll(name, {{"/", "-"}}), ".html");
   HS_RETURN_IF_ERROR(MakeFolders(folder));
   HS_RETURN_IF_ERROR(WriteFileAtomically(file, page));
   session.printer().Result(absl::StrCat("The whole report: ", file));

@@ -16,6 +16,7 @@ absl::Status ResumeStudy(Session& session);
 absl::Status CancelStudy(Session& session);
 absl::Status DeleteStudy(Session& session);
 absl::Status ReplayStudy(Session& session);
+absl::Status ReportStudyPage(Session& session);
 
 // trial_commands.cc
 absl::Status ListTrials(Session& session);

@@ -1,4 +1,5 @@
 // The commands about studies.
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,12 +8,14 @@
 #include "base/status_macros.h"
 #include "client/cli/handlers.h"
 #include "client/cli/paging.h"
+#include "client/cli/report_output.h"
 #include "client/cli/study_file.h"
 #include "client/cli/study_progress.h"
 #include "client/cli/study_result.h"
 #include "client/cli/units.h"
 #include "client/cli/views.h"
 #include "client/cli/watch.h"
+#include "client/report/study_page.h"
 
 namespace headstart::client {
 namespace {
@@ -147,6 +150,35 @@ absl::Status ReplayStudy(Session& session) {
   return absl::DataLossError(absl::StrCat(
       session.flags().name, ": ", Count(replay.differences_size(), "decision"),
       " came out differently, the first: ", replay.differences(0)));
+}
+
+absl::Status ReportStudyPage(Session& session) {
+  HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
+  v1::GetStudyRequest get;
+  get.set_name(session.flags().name);
+  HS_ASSIGN_OR_RETURN(const v1::Study study, client->GetStudy(get));
+  v1::ListTrialsRequest list;
+  list.set_parent(study.name());
+  HS_ASSIGN_OR_RETURN(
+      std::vector<v1::Trial> trials,
+      ReadPages(
+          list, [&](const auto& r) { return client->ListTrials(r); },
+          &v1::ListTrialsResponse::trials));
+  if (ReportFormat(session.flags(), "html") == "csv") {
+    return WriteReport(session, TrialsCsv(study, trials));
+  }
+  int done = 0;
+  for (v1::Trial& trial : trials) {  // Lists leave out epochs.
+    v1::GetTrialRequest get_trial;
+    get_trial.set_name(trial.name());
+    HS_ASSIGN_OR_RETURN(trial, client->GetTrial(get_trial));
+    if (++done % 1000 == 0) {
+      session.printer().Progress(absl::StrCat(
+          "read ", done, " of ", Count(std::ssize(trials), "trial")));
+    }
+  }
+  HS_ASSIGN_OR_RETURN(const std::string page, StudyPage(study, trials));
+  return WriteReport(session, page);
 }
 
 }  // namespace headstart::client

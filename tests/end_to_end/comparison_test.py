@@ -60,7 +60,7 @@ def main():
         assert ran.returncode == 0, ran.stdout + ran.stderr
         page = data / "results" / "comparisons-1.html"
         assert page.exists() and str(page) in ran.stdout, ran.stdout
-        assert "</html>" in page.read_text() and "http" not in page.read_text().replace("http://www.w3.org/", "")
+        assert "</html>" in page.read_text() and "://" not in page.read_text().replace("http://www.w3.org/", "")
 
         cluster = Cluster(data).start(agents=0)
         try:
@@ -71,6 +71,11 @@ def main():
             report(cluster, "markdown", "-o", written)
             assert written.read_text().strip() == report(cluster, "markdown").strip()
             assert cluster.rows("comparisons", "list")[0]["name"] == "comparisons/1"
+            study_page = folder / "study.html"
+            cluster.headstart("studies", "report", "studies/1", "-o", study_page)
+            assert "studies/1/trials/2" in study_page.read_text()
+            rows = list(csv.DictReader(io.StringIO(cluster.headstart("studies", "report", "studies/1", "--format", "csv").stdout)))
+            assert len(rows) == 2, rows
             for refused in (("trainings", "delete", "trainings/1"), ("studies", "delete", "studies/1")):
                 try:
                     cluster.headstart(*refused)
