@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
@@ -24,11 +23,6 @@ namespace {
 
 // Names of files are the same for every page: a folder says which it is.
 constexpr char kComparisonFile[] = "comparison.yaml";
-
-std::string Capitalized(std::string text) {
-  if (!text.empty()) text[0] = absl::ascii_toupper(text[0]);
-  return text;
-}
 
 std::string BaselineLabel(const v1::ComparisonReport& report) {
   const v1::ArmReport* baseline = BaselineOf(report);

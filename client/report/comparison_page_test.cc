@@ -151,12 +151,12 @@ TEST(ComparisonPageTest, FieldsThatAllArmsShareAreListedOnce) {
       ->set_learning_rate(0.5);
   const std::string page = PageOf(report);
 
-  EXPECT_THAT(page,
-              HasSubstr("<th scope=\"row\">optimizer.sgd.learning_rate</th>"
-                        "<td class=\"value\">0.0003</td>"
-                        "<td class=\"value\">random, epoch 5</td>"));
+  EXPECT_THAT(page, HasSubstr("<th scope=\"row\" class=\"text\">optimizer.sgd."
+                              "learning_rate</th>"
+                              "<td>0.0003</td>"
+                              "<td>random, epoch 5</td>"));
   EXPECT_THAT(page, HasSubstr("<th scope=\"row\">epochs</th>"
-                              "<td class=\"value\">40</td></tr>"));
+                              "<td>40</td></tr>"));
 }
 
 TEST(ComparisonPageTest, HoldsItsDataAndTheFileThatRepeatsIt) {

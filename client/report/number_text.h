@@ -57,6 +57,9 @@ std::string SecondsText(double seconds);
 // "2026-03-01 14:02 UTC"; empty when it was never set.
 std::string MinuteText(const google::protobuf::Timestamp& time);
 
+// With a capital first letter.
+std::string Capitalized(std::string text);
+
 // "1 run", "8 runs".
 std::string CountText(int64_t count, absl::string_view singular);
 

@@ -17,6 +17,9 @@ namespace {
 // Chrome's limit for all URLs is 2 MiB, and a tenth is left for escapes.
 constexpr size_t kLinkBytesMax = 1'900'000;
 
+// Cells of text with at most that many bytes are one line.
+constexpr size_t kUnbrokenMax = 24;
+
 // Nothing may be fetched, run, framed or sent; only the page's own styles hold.
 constexpr absl::string_view kPolicy =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -142,12 +145,13 @@ Html TableOf(const PageTable& table) {
     HS_CHECK_EQ(row.cells.size(), table.columns.size());
     std::string line = row.is_marked ? "<tr class=\"marked\">" : "<tr>";
     for (size_t i = 0; i < row.cells.size(); ++i) {
+      const std::string& cell = row.cells[i];
       const absl::string_view tag = i == 0 ? "th" : "td";
       absl::StrAppend(&line, "<", tag, i == 0 ? " scope=\"row\"" : "",
-                      table.columns[i].is_number ? " class=\"number\""
-                      : i > 0                    ? " class=\"value\""
-                                                 : "",
-                      ">", EscapeXml(row.cells[i]), "</", tag, ">");
+                      table.columns[i].is_number    ? " class=\"number\""
+                      : cell.size() <= kUnbrokenMax ? ""
+                                                    : " class=\"text\"",
+                      ">", EscapeXml(cell), "</", tag, ">");
     }
     absl::StrAppend(&line, "</tr>\n");
     html += Html{std::move(line)};

@@ -34,8 +34,10 @@ thead th{vertical-align:bottom;font-weight:600;border-bottom:2px solid var(--sof
 thead .group{text-align:center;border-bottom:1px solid var(--line)}
 tbody th{font-weight:500}
 abbr[title]{text-decoration:underline dotted var(--soft);text-underline-offset:3px;cursor:help}
-.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.value{max-width:30rem;overflow-wrap:anywhere}
+.number{text-align:right;font-variant-numeric:tabular-nums}
+tbody th,tbody td{white-space:nowrap}
+tbody .text{white-space:normal;min-width:9rem;max-width:30rem}
+.more td{white-space:normal}
 .marked>*{background:var(--tint)}
 .marked th{font-weight:700}
 .more td{color:var(--soft)}

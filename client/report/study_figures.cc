@@ -26,6 +26,10 @@ constexpr size_t kDotsMax = 400;
 constexpr size_t kAxesMax = 8;
 constexpr size_t kAxisLabelsMax = 6;
 constexpr double kLogRange = 20;  // Losses that span more get a log axis.
+// Styles without dashes.
+constexpr int kBestStyle = 25;
+constexpr int kBetterStyle = 0;
+constexpr int kWorseStyle = 30;
 
 double Scaled(double value, const v1::Objective& objective) {
   return IsInPercent(objective) ? value * 100 : value;
@@ -65,6 +69,63 @@ void ChooseScale(Panel* panel) {
   if (panel->y.unit.empty() && low > 0 && high > kLogRange * low) {
     panel->y.scale = Scale::kLog;
   }
+}
+
+// What is worse than nine in ten points is cut off if it would take more than
+// half of the panel.
+void CutAstray(const v1::Objective& objective, Panel* panel) {
+  std::vector<double> goodness;
+  for (const Line& line : panel->lines) {
+    for (const double y : line.y) {
+      if (std::isfinite(y)) goodness.push_back(Goodness(y, objective));
+    }
+  }
+  if (goodness.size() < 10) return;
+  std::sort(goodness.rbegin(), goodness.rend());
+  const double best = goodness.front();
+  const double tenth_worst = goodness[goodness.size() * 9 / 10];
+  const double usual = best - tenth_worst;
+  if (usual == 0 || best - goodness.back() <= 2 * usual) return;
+  const double worst_end = Goodness(tenth_worst - usual / 4, objective);
+  const double best_end = Goodness(best + usual / 10, objective);
+  const double low = std::min(worst_end, best_end);
+  if (panel->y.scale == Scale::kLog && low <= 0) return;
+  panel->y.min = low;
+  panel->y.max = std::max(worst_end, best_end);
+}
+
+// Where a trial stands among `count`, best first: how its line is drawn.
+struct Standing {
+  const char* name;
+  int style;
+  bool is_best;
+};
+
+Standing StandingOf(size_t place, size_t count) {
+  if (place < std::max<size_t>(1, count / 10)) {
+    return {"best tenth", kBestStyle, true};
+  }
+  if (place < (count + 1) / 2) return {"better half", kBetterStyle, false};
+  return {"worse half", kWorseStyle, false};
+}
+
+struct Placed {
+  const v1::Trial* trial;
+  Standing standing;
+};
+
+// The best first; at most `count_max`, with all of the first `kept`.
+std::vector<Placed> PlacedTrials(const v1::Study& study,
+                                 absl::Span<const v1::Trial> trials,
+                                 size_t kept, size_t count_max) {
+  std::vector<Placed> placed;
+  for (const v1::Trial* trial : BestFirst(study, trials)) {
+    placed.push_back({trial, {}});
+  }
+  for (size_t i = 0; i < placed.size(); ++i) {
+    placed[i].standing = StandingOf(i, placed.size());
+  }
+  return Thinned(placed, std::min(kept, placed.size()), count_max);
 }
 
 // ----------------------------------------------------------- the values
@@ -243,7 +304,7 @@ Figure ProgressFigure(const v1::Study& study,
       records.begin(), records.end(),
       [](const Record& a, const Record& b) { return a.Order() < b.Order(); });
 
-  Line best = {.name = "best so far", .style = 1};
+  Line best = {.name = "best so far", .style = kBestStyle};
   std::vector<std::pair<double, double>> ends;
   double best_value = kNan;
   for (size_t i = 0; i < records.size(); ++i) {
@@ -277,6 +338,7 @@ Figure ProgressFigure(const v1::Study& study,
                  .y = ObjectiveAxis(objective),
                  .lines = {std::move(dots), std::move(best)}};
   ChooseScale(&panel);
+  CutAstray(objective, &panel);
   figure.panels = {std::move(panel)};
   return figure;
 }
@@ -285,26 +347,36 @@ Figure LearningCurvesFigure(const v1::Study& study,
                             absl::Span<const v1::Trial> trials) {
   const v1::Objective& objective = study.objective();
   const std::vector<int64_t> rungs = RungsOf(study);
-  std::vector<const v1::Trial*> sorted = BestFirst(study, trials);
   std::map<int64_t, int64_t> counts;  // Trials per rung reached.
-  for (const v1::Trial* trial : sorted) ++counts[RungReached(*trial, rungs)];
-  sorted = Thinned(sorted, std::min<size_t>(sorted.size(), 20), kCurvesMax);
+  for (const v1::Trial* trial : BestFirst(study, trials)) {
+    ++counts[RungReached(*trial, rungs)];
+  }
+  const std::vector<Placed> placed =
+      PlacedTrials(study, trials, /*kept=*/20, kCurvesMax);
 
   Panel panel = {.x = {.label = "epoch"}, .y = ObjectiveAxis(objective)};
   // The best last, over the others.
-  for (auto at = sorted.rbegin(); at != sorted.rend(); ++at) {
-    const v1::Trial& trial = **at;
-    const int64_t reached = RungReached(trial, rungs);
-    const auto style = static_cast<int>(
-        std::distance(counts.upper_bound(reached), counts.end()));
-    Line line = {
-        .name = absl::StrCat(
-            reached == 0 ? absl::StrCat("stopped before epoch ",
-                                        rungs.empty() ? 0 : rungs.front())
-                         : absl::StrCat("reached epoch ", reached),
-            " (", CountText(counts[reached], "trial"), ")"),
-        .faint = style > 0 || counts[reached] > 10,
-        .style = style};
+  for (auto at = placed.rbegin(); at != placed.rend(); ++at) {
+    const v1::Trial& trial = *at->trial;
+    Line line;
+    if (counts.size() == 1) {
+      line = {.name = at->standing.name,
+              .faint = !at->standing.is_best,
+              .style = at->standing.style};
+    } else {
+      const int64_t reached = RungReached(trial, rungs);
+      const auto rungs_above = static_cast<int>(
+          std::distance(counts.upper_bound(reached), counts.end()));
+      line = {.name = absl::StrCat(
+                  reached == 0 ? absl::StrCat("not yet at epoch ",
+                                              rungs.empty() ? 1 : rungs.front())
+                               : absl::StrCat("reached epoch ", reached),
+                  " (", CountText(counts[reached], "trial"), ")"),
+              .faint = rungs_above > 0 || counts[reached] > 10};
+      line.style = rungs_above == 0   ? kBestStyle
+                   : rungs_above == 1 ? kBetterStyle
+                                      : rungs_above;
+    }
     const size_t step = (trial.epochs_size() + kCurvePointsMax - 1) /
                         std::max<size_t>(kCurvePointsMax, 1);
     for (int i = 0; i < trial.epochs_size(); ++i) {
@@ -318,11 +390,15 @@ Figure LearningCurvesFigure(const v1::Study& study,
           Scaled(ObjectiveIn(record.measurement(), objective).value_or(kNan),
                  objective));
     }
-    if (!line.x.empty()) panel.lines.push_back(std::move(line));
+    if (line.x.empty()) continue;
+    // A faint line of one point would hardly be seen.
+    if (line.x.size() == 1) line.faint = false;
+    panel.lines.push_back(std::move(line));
   }
   Figure figure = {.width = kWidth, .panel_height = 300};
   if (panel.lines.empty()) return figure;
   ChooseScale(&panel);
+  CutAstray(objective, &panel);
   figure.panels = {std::move(panel)};
   return figure;
 }
@@ -356,32 +432,28 @@ Figure ValuesFigure(const v1::Study& study, absl::Span<const v1::Trial> trials,
   panel.labels.push_back(
       {x, 0,
        absl::StrCat(
-           ObjectiveDigits(objective, Goodness(scale.worst, objective)),
-           scale.is_cut ? " or worse" : "")});
+           !scale.is_cut                                 ? ""
+           : objective.goal() == v1::Objective::MINIMIZE ? "≥ "
+                                                         : "≤ ",
+           ObjectiveDigits(objective, Goodness(scale.worst, objective)))});
   panel.x.categories = ShortPaths(paths);
   panel.x.categories.push_back(ObjectiveName(objective));
   // An axis of its own stands at each place; this one says nothing.
   panel.y = {.min = -0.06, .max = 1.06, .ticks = {{0}, {1}}};
 
-  const size_t best_count = std::max<size_t>(1, sorted.size() / 10);
-  const std::vector<const v1::Trial*> drawn =
-      Thinned(sorted, std::min<size_t>(best_count, kPathsMax / 2), kPathsMax);
-  for (size_t i = drawn.size(); i-- > 0;) {
-    const bool is_best = i < best_count;
-    const bool is_upper = i < drawn.size() / 2;
-    Line line = {.name = is_best    ? "best tenth"
-                         : is_upper ? "better half"
-                                    : "worse half",
-                 .faint = !is_best,
-                 .style = is_best    ? 1
-                          : is_upper ? 0
-                                     : 6};
+  const std::vector<Placed> placed =
+      PlacedTrials(study, trials, kPathsMax / 2, kPathsMax);
+  for (auto at = placed.rbegin(); at != placed.rend(); ++at) {
+    Line line = {.name = at->standing.name,
+                 .faint = !at->standing.is_best,
+                 .style = at->standing.style};
     for (size_t axis = 0; axis < axes.size(); ++axis) {
       line.x.push_back(static_cast<double>(axis));
-      line.y.push_back(axes[axis].PlaceOf(*drawn[i]));
+      line.y.push_back(axes[axis].PlaceOf(*at->trial));
     }
     line.x.push_back(x);
-    line.y.push_back(scale.PlaceOf(Goodness(drawn[i]->objective(), objective)));
+    line.y.push_back(
+        scale.PlaceOf(Goodness(at->trial->objective(), objective)));
     panel.lines.push_back(std::move(line));
   }
   figure.panels = {std::move(panel)};

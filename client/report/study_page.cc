@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/report/comparison_page.h"
 #include "client/report/csv.h"
@@ -23,7 +24,7 @@ namespace {
 
 constexpr char kStudyFile[] = "study.yaml";
 constexpr size_t kBestMax = 20;
-constexpr int kValueColumnsMax = 8;
+constexpr size_t kValueColumnsMax = 5;
 
 std::string StateText(const v1::Study& study) {
   std::string text;
@@ -154,8 +155,7 @@ PageTable BestTable(const v1::Study& study,
       ".");
   table.columns = {{"trial"},
                    {ObjectiveName(study.objective()), true},
-                   {"epoch", true, "The last one recorded."},
-                   {"state"}};
+                   {"epoch", true, "The last one recorded."}};
   const std::vector<std::string> paths = ParameterPaths(study);
   const std::vector<std::string> names = ShortPaths(paths);
   const bool in_columns = paths.size() <= kValueColumnsMax;
@@ -170,7 +170,7 @@ PageTable BestTable(const v1::Study& study,
     PageTable::Row row = {
         {TrialText(trial),
          ObjectiveDigits(study.objective(), trial.objective()),
-         absl::StrCat(trial.epoch()), v1::Trial::State_Name(trial.state())},
+         absl::StrCat(trial.epoch())},
         i == 0};
     for (size_t k = 0; k < paths.size() && in_columns; ++k) {
       const v1::ParameterValue* value = ValueAt(trial, paths[k]);
@@ -276,7 +276,13 @@ std::string DomainText(const v1::Parameter& parameter) {
     case v1::Parameter::kChoice:
       return ListText(parameter.choice().values(),
                       [](const google::protobuf::Value& value) {
-                        return ValueText(value);
+                        const std::string text = ValueText(value);
+                        // Of kinds without fields the name says all.
+                        absl::string_view kind = text;
+                        return absl::ConsumePrefix(&kind, "{") &&
+                                       absl::ConsumeSuffix(&kind, ": {}}")
+                                   ? std::string(kind)
+                                   : text;
                       });
     case v1::Parameter::DOMAIN_NOT_SET:
       break;
@@ -417,18 +423,22 @@ absl::StatusOr<std::string> StudyPage(const v1::Study& study,
     page.sections.push_back({"best", "Best trials", best});
     HS_ASSIGN_OR_RETURN(
         const Html progress,
-        Drawn(ProgressFigure(study, trials),
-              absl::StrCat("Best ", objective, " so far"),
-              "Epochs of all trials in the order in which they were recorded. "
-              "A dot is where a trial ended, or is now.",
-              "No epoch has been measured yet."));
+        Drawn(
+            ProgressFigure(study, trials),
+            absl::StrCat("Best ", objective, " so far"),
+            "Epochs of all trials in the order in which they were recorded. "
+            "A dot is where a trial ended, or is now; what went far astray is "
+            "cut off.",
+            "No epoch has been measured yet."));
     page.sections.push_back({"progress", "Progress", progress});
     HS_ASSIGN_OR_RETURN(
         const Html curves,
         Drawn(LearningCurvesFigure(study, trials),
-              absl::StrCat(objective, " of each trial"),
-              "A line is a trial; the colour is how far it was trained. Of "
-              "very many trials some are left out.",
+              absl::StrCat(Capitalized(objective), " of each trial"),
+              "A line is a trial; one that has a single epoch is a dot. What "
+              "went "
+              "far astray is cut off, and of very many trials some are left "
+              "out.",
               "No epoch has been measured yet."));
     page.sections.push_back({"curves", "Learning curves", curves});
     HS_ASSIGN_OR_RETURN(
