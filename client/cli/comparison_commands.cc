@@ -13,7 +13,6 @@
 #include "client/cli/report_output.h"
 #include "client/cli/study_file.h"
 #include "client/cli/watch.h"
-#include "client/report/comparison_text.h"
 
 namespace headstart::client {
 absl::Status WatchComparisonToItsEnd(Session& session,
@@ -129,7 +128,9 @@ absl::Status ReportComparison(Session& session) {
                       client->ReportComparison(request));
   const std::string format = ReportFormat(flags, "table");
   if (format == "table") {
-    session.printer().Show(ComparisonLines(report));
+    Printer& printer = session.printer();
+    printer.Show(
+        ShortReport(report, printer.is_live() ? printer.columns() : 0));
     return absl::OkStatus();
   }
   HS_ASSIGN_OR_RETURN(const std::string text, ReportText(report, format));

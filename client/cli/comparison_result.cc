@@ -1,14 +1,36 @@
 #include "client/cli/comparison_result.h"
 
+#include <utility>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "client/cli/print.h"
+#include "client/cli/progress.h"
 #include "client/report/comparison_page.h"
 #include "client/report/comparison_text.h"
 
 namespace headstart::client {
+
+std::vector<std::string> ShortReport(const v1::ComparisonReport& report,
+                                     int64_t columns) {
+  std::vector<std::string> lines;
+  for (std::string& line : ComparisonLines(report)) {
+    const bool is_row = absl::StrContains(line, "  ");
+    if (columns <= 0 || is_row || line.empty()) {
+      lines.push_back(std::move(line));
+      continue;
+    }
+    for (std::string& part :
+         Wrapped("", absl::StrSplit(line, ' '), " ", columns)) {
+      lines.push_back(std::move(part));
+    }
+  }
+  return lines;
+}
 
 absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
                                        absl::string_view format) {
@@ -25,9 +47,11 @@ absl::Status ShowComparison(Session& session, Client& client,
   request.set_name(name);
   HS_ASSIGN_OR_RETURN(const v1::ComparisonReport report,
                       client.ReportComparison(request));
-  session.printer().Result("");
-  for (const std::string& line : ComparisonLines(report)) {
-    session.printer().Result(line);
+  Printer& printer = session.printer();
+  printer.Result("");
+  for (const std::string& line :
+       ShortReport(report, printer.is_live() ? printer.columns() : 0)) {
+    printer.Result(line);
   }
   if (folder.empty()) return absl::OkStatus();
   HS_ASSIGN_OR_RETURN(const std::string page, ComparisonPage(report));
@@ -35,7 +59,7 @@ absl::Status ShowComparison(Session& session, Client& client,
       folder, "/", absl::StrReplaceAll(name, {{"/", "-"}}), ".html");
   HS_RETURN_IF_ERROR(MakeFolders(folder));
   HS_RETURN_IF_ERROR(WriteFileAtomically(file, page));
-  session.printer().Result(absl::StrCat("The whole report: ", file));
+  printer.Result(absl::StrCat("The whole report: ", file));
   return absl::OkStatus();
 }
 

@@ -1,7 +1,9 @@
 // What a comparison came to: on the terminal, and as files.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +17,10 @@ namespace headstart::client {
 // The whole report in `format`: html, markdown, csv or json.
 absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
                                        absl::string_view format);
+
+// The report in short, sentences wrapped at `columns`; 0: not at all.
+std::vector<std::string> ShortReport(const v1::ComparisonReport& report,
+                                     int64_t columns);
 
 // Shows the report in short and, where `folder` is not empty, writes the whole
 // as a page into it and says where.

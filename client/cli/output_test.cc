@@ -360,5 +360,58 @@ TEST_F(OutputTest, TablesLeaveAStdoutThatIsNoTerminal) {
   EXPECT_EQ(json.error, "");
 }
 
+TEST_F(OutputTest, Comparisons) {
+  v1::ListComparisonsResponse response;
+  *response.add_comparisons() = Text<v1::Comparison>(kComparison);
+  cluster_.Answer("ListComparisons", response);
+  cluster_.Answer("GetComparison", response.comparisons(0));
+
+  EXPECT_EQ(Table({"comparisons", "list"}), R"(
+NAME           STATE      ARMS  SEEDS  METRIC         STUDY      CREATED               DISPLAY NAME
+comparisons/1  SUCCEEDED     2      2  TEST_ACCURACY  studies/1  2027-01-15 08:00:00Z  which start
+)");
+  EXPECT_EQ(Table({"comparisons", "get", "comparisons/1"}), R"(
+name:          comparisons/1
+display name:  which start
+state:         SUCCEEDED
+study:         studies/1
+metric:        TEST_ACCURACY
+target:        90.00 %
+seeds:         42, 43
+baseline:      random
+
+ARM     STARTS FROM                  RUNS IN
+random  framework_default            trainings/1
+final   studies/1/trials/4/epochs/9  trainings/2
+)");
+}
+
+TEST_F(OutputTest, ComparisonReports) {
+  v1::ComparisonReport report;
+  *report.mutable_comparison() = Text<v1::Comparison>(kComparison);
+  report.set_summary(
+      "A sentence that is longer than the seventy columns of this terminal "
+      "goes on below.");
+  cluster_.Answer("ReportComparison", report);
+  const std::string file = absl::StrCat(folder_.path(), "/r.md");
+
+  EXPECT_THAT(Table({"comparisons", "report", "comparisons/1"}),
+              HasSubstr("columns of this terminal\ngoes on below."));
+  EXPECT_THAT(Run({"comparisons", "report", "comparisons/1"}, false).error,
+              HasSubstr("of this terminal goes on below."));
+  EXPECT_EQ(Run({"comparisons", "report", "comparisons/1", "-o", file}).out,
+            file + "\n");
+  EXPECT_THAT(ReadFile(file), IsOkAndHolds(HasSubstr("# which start")));
+  EXPECT_THAT(
+      Run({"comparisons", "report", "comparisons/1", "--format", "html"}, false)
+          .out,
+      HasSubstr("</html>"));
+  EXPECT_THAT(Json({"comparisons", "report", "comparisons/1"}),
+              HasSubstr("\"summary\":\"A sentence"));
+  EXPECT_EQ(Run({"comparisons", "report", "comparisons/1", "--format", "pdf"})
+                .exit_code,
+            2);
+}
+
 }  // namespace
 }  // namespace headstart::client

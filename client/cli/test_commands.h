@@ -13,6 +13,7 @@
 #include "client/cli/commands.h"
 #include "headstart/v1/admin_service.pb.h"
 #include "headstart/v1/checkpoint_service.pb.h"
+#include "headstart/v1/comparison_service.pb.h"
 #include "headstart/v1/training_service.pb.h"
 #include "headstart/v1/tuning_service.pb.h"
 #include "tests/support/fake_cluster.h"
@@ -109,6 +110,30 @@ inline constexpr char kTraining[] = R"pb(
     epoch: 10
     epochs { measurement { test_accuracy: 0.982 } }
   }
+)pb";
+
+inline constexpr char kComparison[] = R"pb(
+  name: "comparisons/1"
+  display_name: "which start"
+  study: "studies/1"
+  seeds: 42
+  seeds: 43
+  metric: TEST_ACCURACY
+  target_accuracy: 0.9
+  arms {
+    label: "random"
+    initializer { framework_default {} }
+    training_name: "trainings/1"
+  }
+  arms {
+    label: "final"
+    epochs { string_value: "final" }
+    training_name: "trainings/2"
+    source_checkpoint: "studies/1/trials/4/epochs/9"
+  }
+  baseline: "random"
+  state: SUCCEEDED
+  create_time { seconds: 1800000000 }
 )pb";
 
 class CommandsTest : public ::testing::Test {

@@ -10,6 +10,7 @@
 #include "base/net/grpc_status.h"
 #include "headstart/v1/admin_service.grpc.pb.h"
 #include "headstart/v1/checkpoint_service.grpc.pb.h"
+#include "headstart/v1/comparison_service.grpc.pb.h"
 #include "headstart/v1/training_service.grpc.pb.h"
 #include "headstart/v1/tuning_service.grpc.pb.h"
 
@@ -38,6 +39,7 @@ class FakeServices {
   explicit FakeServices(FakeCluster& cluster)
       : tuning(cluster),
         training(cluster),
+        comparison(cluster),
         admin(cluster),
         checkpoints(cluster),
         blobs(cluster),
@@ -99,6 +101,19 @@ class FakeServices {
     HS_UNARY(CancelTraining, v1::CancelTrainingRequest, v1::Training)
     HS_UNARY(DeleteTraining, v1::DeleteTrainingRequest, Empty)
     HS_STREAM(WatchTraining, v1::WatchTrainingRequest, v1::Training)
+  };
+
+  struct Comparison final : v1::ComparisonService::Service, Base {
+    using Base::Base;
+    HS_UNARY(CreateComparison, v1::CreateComparisonRequest, v1::Comparison)
+    HS_UNARY(GetComparison, v1::GetComparisonRequest, v1::Comparison)
+    HS_UNARY(ListComparisons, v1::ListComparisonsRequest,
+             v1::ListComparisonsResponse)
+    HS_UNARY(CancelComparison, v1::CancelComparisonRequest, v1::Comparison)
+    HS_UNARY(DeleteComparison, v1::DeleteComparisonRequest, Empty)
+    HS_STREAM(WatchComparison, v1::WatchComparisonRequest, v1::Comparison)
+    HS_UNARY(ReportComparison, v1::ReportComparisonRequest,
+             v1::ComparisonReport)
   };
 
   struct Admin final : v1::AdminService::Service, Base {
@@ -190,6 +205,7 @@ class FakeServices {
 
   Tuning tuning;
   Training training;
+  Comparison comparison;
   Admin admin;
   Checkpoints checkpoints;
   Blobs blobs;
@@ -201,11 +217,12 @@ class FakeServices {
 
 FakeCluster::FakeCluster() : services_(std::make_unique<FakeServices>(*this)) {
   address_ = "unix:" + (folder_ / "sock");
-  auto listener = Listener::Start(
-      {.address = {.socket_path = folder_ / "sock"},
-       .services = {&services_->tuning, &services_->training, &services_->admin,
-                    &services_->checkpoints, &services_->blobs,
-                    &services_->storage_admin}});
+  auto listener =
+      Listener::Start({.address = {.socket_path = folder_ / "sock"},
+                       .services = {&services_->tuning, &services_->training,
+                                    &services_->comparison, &services_->admin,
+                                    &services_->checkpoints, &services_->blobs,
+                                    &services_->storage_admin}});
   HS_CHECK_OK(listener);
   listener_ = *std::move(listener);
 }
