@@ -19,11 +19,13 @@ constexpr int kWidth = 940;
 constexpr int kPointsMax = 240;
 constexpr int64_t kQuartersEpochsMin = 12;  // A quarter of fewer is no curve.
 constexpr int kMarkersEpochsMax = 12;
-constexpr int kArmsMax = 16;        // With a panel of their own.
-constexpr size_t kBandsMax = 4;     // Where lines are close, more are a blur.
-constexpr size_t kDotsMax = 40;     // In a box.
-constexpr int kInkStyle = 30;       // Black or white, not hatched: no arm.
-constexpr double kDotsWidth = 0.3;  // Of the room between two boxes.
+constexpr int kArmsMax = 16;     // With a panel of their own.
+constexpr size_t kBandsMax = 4;  // Where lines are close, more are a blur.
+constexpr size_t kDotsMax = 40;  // In a box.
+constexpr int kInkStyle = 30;    // Black or white, not hatched: no arm.
+// Of the room between two boxes. Boxes have a largest width, and dots stay
+// inside: with few arms they take less of the room.
+double DotsWidth(int arms) { return std::min(0.3, 0.05 * arms); }
 
 std::vector<Rule> TargetRule(const v1::ComparisonReport& report) {
   if (!HasTarget(report)) return {};
@@ -281,7 +283,7 @@ Figure BestFigure(const v1::ComparisonReport& report) {
             samples.size() == 1
                 ? 0
                 : static_cast<double>(k) / (samples.size() - 1) - 0.5;
-        dots.x.push_back(i + kDotsWidth * place);
+        dots.x.push_back(i + DotsWidth(report.arms_size()) * place);
         dots.y.push_back(samples[k]);
       }
       panel.lines.push_back(std::move(dots));

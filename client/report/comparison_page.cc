@@ -91,16 +91,22 @@ absl::StatusOr<Html> Drawn(const Figure& figure, absl::string_view caption) {
 absl::StatusOr<Html> Curves(const v1::ComparisonReport& report) {
   Figure curves = CurvesFigure(report);
   curves.title = "Accuracy after each epoch";
+  const std::vector<Line>& lines = curves.panels[0].lines;
+  const bool has_bands =
+      std::any_of(lines.begin(), lines.end(),
+                  [](const Line& line) { return !line.low.empty(); });
   HS_ASSIGN_OR_RETURN(
       Html html,
-      Drawn(curves,
-            absl::StrCat(
-                "Each line is the mean over an arm’s runs; its band is one "
-                "standard deviation to either side. Epochs are counted from "
-                "the start of this training",
-                HasEarlierEpochs(report)
-                    ? ", also where weights had been trained before."
-                    : ".")));
+      Drawn(
+          curves,
+          absl::StrCat(
+              "Each line is the mean over an arm’s runs",
+              has_bands ? "; its band is one standard deviation to either side"
+                        : "",
+              ". Epochs are counted from the start of this training",
+              HasEarlierEpochs(report)
+                  ? ", also where weights had been trained before."
+                  : ".")));
   Figure quarters = QuartersFigure(report);
   quarters.title = "The same, closer";
   HS_ASSIGN_OR_RETURN(
@@ -240,9 +246,10 @@ SpecTables SpecTablesOf(const v1::ComparisonReport& report) {
       if (path == "initializer.checkpoint.checkpoint") continue;
       if (!values_by_path.contains(path)) paths.push_back(path);
       std::vector<Shared>& values = values_by_path[path];
-      auto at = std::find_if(
-          values.begin(), values.end(),
-          [&](const Shared& shared) { return shared.value == value; });
+      auto at = std::find_if(values.begin(), values.end(),
+                             [&value = value](const Shared& shared) {
+                               return shared.value == value;
+                             });
       if (at == values.end()) at = values.insert(at, {value, {}});
       at->labels.push_back(arm.label());
     }

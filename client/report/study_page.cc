@@ -213,9 +213,12 @@ absl::StatusOr<Html> Importance(const ImportanceReport& importance) {
     if (!parameter.correlation.has_value()) {
       direction = CountText(parameter.group_count, "choice");
     } else {
+      // A correlation below twice its standard deviation may well be chance.
+      const bool is_clear = parameter.share > 4 * parameter.share_by_chance;
       direction = absl::StrCat(
-          *parameter.correlation >= 0 ? "larger is better"
-                                      : "smaller is better",
+          !is_clear                     ? "no clear direction"
+          : *parameter.correlation >= 0 ? "larger is better"
+                                        : "smaller is better",
           " (rank correlation ", FixedText(*parameter.correlation, 2), ")");
     }
     table.rows.push_back(
