@@ -336,7 +336,7 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
     app.add_option("-o,--output", flags.output,
                    "Write the whole report into this file; its ending says how "
                    "unless --format does: .html, .md, .csv or .json");
-    app.add_option("--format", flags.format,
+    app.add_option("--format", flags.report_format,
                    "html, markdown, csv (a line per run), json, or table: the "
                    "short form. Default: html with -o, else table")
         ->check(CLI::IsMember({"table", "html", "markdown", "csv", "json"}));
@@ -344,7 +344,7 @@ void AddFlags(CLI::App& app, const Command& command, Flags& flags) {
     app.add_option("-o,--output", flags.output,
                    "Write it into this file; its ending says how unless "
                    "--format does: .html or .csv");
-    app.add_option("--format", flags.format,
+    app.add_option("--format", flags.report_format,
                    "html, or csv: a line per trial. Default: html")
         ->check(CLI::IsMember({"html", "csv"}));
   } else if (!has(kCluster)) {

@@ -509,7 +509,7 @@ TEST_F(CommandsTest, SaysHowItIsUsedWithExitCode2) {
       {"study list", "there is no command \"study\"; did you mean studies?"},
       {"studies lst",
        "there is no command \"studies lst\"; did you mean list?"},
-      {"comparisons list", "there is no command \"comparisons\""},
+      {"experiments list", "there is no command \"experiments\""},
       {"studies get", "STUDY is required"},
       {"studies create", "--file is required"},
       {"studies create -f " + file, file + ":1:1: seeed: Study has no field"},

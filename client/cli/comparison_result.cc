@@ -53,6 +53,11 @@ absl::Status ShowComparison(Session& session, Client& client,
        ShortReport(report, printer.is_live() ? printer.columns() : 0)) {
     printer.Result(line);
   }
+  const v1::Comparison& comparison = report.comparison();
+  if (comparison.state() == v1::Comparison::FAILED) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, " is FAILED: ", comparison.state_message()));
+  }
   if (folder.empty()) return absl::OkStatus();
   HS_ASSIGN_OR_RETURN(const std::string page, ComparisonPage(report));
   const std::string file = absl::StrCat(

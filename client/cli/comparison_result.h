@@ -24,6 +24,7 @@ std::vector<std::string> ShortReport(const v1::ComparisonReport& report,
 
 // Shows the report in short and, where `folder` is not empty, writes the whole
 // as a page into it and says where.
+//   FailedPrecondition  it is FAILED; shown all the same.
 absl::Status ShowComparison(Session& session, Client& client,
                             const std::string& name, const std::string& folder);
 

@@ -13,13 +13,12 @@ constexpr auto kRight = Table::Align::kRight;
 
 // What an arm starts from.
 std::string StartText(const v1::ComparisonArm& arm) {
-  if (!arm.source_checkpoint().empty()) return arm.source_checkpoint();
+  if (arm.epochs_size() > 0) return OrDash(arm.source_checkpoint());
   const auto* kind = v1::Initializer::descriptor()->FindOneofByName("kind");
   const auto* field =
       arm.initializer().GetReflection()->GetOneofFieldDescriptor(
           arm.initializer(), kind);
-  return field == nullptr ? "the comparison's initializer"
-                          : std::string(field->name());
+  return field == nullptr ? "the same as all" : std::string(field->name());
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ studies/2  STATE_UNSPECIFIED       0       0  -                           -  -
 )");
   EXPECT_EQ(
       Json({"studies", "list"}),
-      R"({"name":"studies/1","display_name":"lenet","search":{"parameters":[],"asha":{"trial_count":"27","min_epochs":"1","reduction":"3"}},"objective":{"metric":"VALIDATION_ACCURACY","goal":"MAXIMIZE","rank":"RANKING_UNSPECIFIED"},"seed":"0","then":[],"state":"SUCCEEDED","state_message":"","trial_counts":{"waiting":"0","training":"0","paused":"0","succeeded":"3","stopped":"24","infeasible":"0","failed":"0","cancelled":"0"},"recorded_epochs":"63","best_trial":"studies/1/trials/4","best_epoch":"9","trainings":["trainings/1"],"create_time":"2027-01-15T08:00:00Z","end_time":"2027-01-15T08:01:40Z","best_objective":0.9788}
-{"name":"studies/2","display_name":"","seed":"0","then":[],"state":"STATE_UNSPECIFIED","state_message":"","recorded_epochs":"0","best_trial":"","best_epoch":"0","trainings":[]}
+      R"({"name":"studies/1","display_name":"lenet","search":{"parameters":[],"asha":{"trial_count":"27","min_epochs":"1","reduction":"3"}},"objective":{"metric":"VALIDATION_ACCURACY","goal":"MAXIMIZE","rank":"RANKING_UNSPECIFIED"},"seed":"0","then":[],"state":"SUCCEEDED","state_message":"","trial_counts":{"waiting":"0","training":"0","paused":"0","succeeded":"3","stopped":"24","infeasible":"0","failed":"0","cancelled":"0"},"recorded_epochs":"63","best_trial":"studies/1/trials/4","best_epoch":"9","trainings":["trainings/1"],"comparisons":[],"create_time":"2027-01-15T08:00:00Z","end_time":"2027-01-15T08:01:40Z","best_objective":0.9788}
+{"name":"studies/2","display_name":"","seed":"0","then":[],"state":"STATE_UNSPECIFIED","state_message":"","recorded_epochs":"0","best_trial":"","best_epoch":"0","trainings":[],"comparisons":[]}
 )");
 }
 

@@ -11,7 +11,7 @@
 namespace headstart::client {
 
 std::string ReportFormat(const Flags& flags, absl::string_view fallback) {
-  if (flags.format != "table") return flags.format;
+  if (!flags.report_format.empty()) return flags.report_format;
   for (const auto& [ending, format] :
        {std::pair{".csv", "csv"}, std::pair{".md", "markdown"},
         std::pair{".json", "json"}}) {

@@ -29,6 +29,7 @@ struct Flags {
   int64_t best = 0;
   std::string state;
   std::string output;
+  std::string report_format;  // Of reports, in place of `format`.
   bool include_buffers = true;
   bool include_masks = false;
   bool force = false;

@@ -153,6 +153,11 @@ absl::Status ReplayStudy(Session& session) {
 }
 
 absl::Status ReportStudyPage(Session& session) {
+  const std::string format = ReportFormat(session.flags(), "html");
+  if (format != "html" && format != "csv") {
+    return UsageError(absl::StrCat("--output ", session.flags().output,
+                                   ": a study's report is .html or .csv."));
+  }
   HS_ASSIGN_OR_RETURN(Client* const client, session.FindClient());
   v1::GetStudyRequest get;
   get.set_name(session.flags().name);
@@ -164,9 +169,7 @@ absl::Status ReportStudyPage(Session& session) {
       ReadPages(
           list, [&](const auto& r) { return client->ListTrials(r); },
           &v1::ListTrialsResponse::trials));
-  if (ReportFormat(session.flags(), "html") == "csv") {
-    return WriteReport(session, TrialsCsv(study, trials));
-  }
+  if (format == "csv") return WriteReport(session, TrialsCsv(study, trials));
   int done = 0;
   for (v1::Trial& trial : trials) {  // Lists leave out epochs.
     v1::GetTrialRequest get_trial;

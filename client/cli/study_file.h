@@ -1,4 +1,5 @@
-// Files of studies, trainings and comparisons: the YAML form of a proto, nothing else.
+// Files of studies, trainings and comparisons: the YAML form of a proto,
+// nothing else.
 #pragma once
 
 #include <string>

@@ -155,16 +155,18 @@ absl::Status ReportStudy(Session& session, Client& client,
   for (const std::string& training : study.trainings()) {
     v1::GetTrainingRequest get_training;
     get_training.set_name(training);
-    HS_ASSIGN_OR_RETURN(trainings.emplace_back(),
+    HS_ASSIGN_OR_RETURN(const v1::Training found,
                         client.GetTraining(get_training));
-    // Arms are told of below, side by side.
-    if (trainings.back().arm_of().empty())
-      AddTraining(trainings.back(), fields);
-    if (trainings.back().state() != v1::Training::SUCCEEDED) {
+    if (found.state() != v1::Training::SUCCEEDED) {
       status.Update(absl::FailedPreconditionError(absl::StrCat(
-          training, " is ", v1::Training::State_Name(trainings.back().state()),
-          ": ", trainings.back().state_message())));
+          training, " is ", v1::Training::State_Name(found.state()), ": ",
+          found.state_message())));
     }
+    // Arms are told of below, side by side. They are made to be compared, and
+    // none of them is what a person asked for.
+    if (!found.arm_of().empty()) continue;
+    AddTraining(found, fields);
+    trainings.push_back(found);
   }
   const std::string checkpoint = ResultCheckpoint(study, winner, trainings);
   fields.emplace_back("weights", checkpoint);

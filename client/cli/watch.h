@@ -1,4 +1,5 @@
-// Following a study, a training or a comparison until it is over, for several commands.
+// Following a study, a training or a comparison until it is over, for several
+// commands.
 #pragma once
 
 #include <string>

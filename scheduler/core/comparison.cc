@@ -100,7 +100,7 @@ absl::StatusOr<v1::Training> TrainingOf(const v1::Comparison& comparison,
   v1::Training training;
   v1::TrainingSpec& spec = *training.mutable_training();
   spec = comparison.training();
-  Override(arm.training(), spec);
+  ReplaceFields(arm.training(), spec);
   if (arm.has_initializer()) *spec.mutable_initializer() = arm.initializer();
   if (arm.epochs_size() > 0) spec.clear_initializer();
   if (comparison.metric() == v1::Comparison::TEST_ACCURACY) {
@@ -190,8 +190,6 @@ absl::StatusOr<std::vector<Arm>> Unfold(const v1::Comparison& comparison,
   };
   for (int i = 0; i < comparison.arms_size(); ++i) {
     v1::ComparisonArm arm = comparison.arms(i);
-    arm.clear_training_name();
-    arm.clear_source_checkpoint();
     const std::string path = ArmPath(prefix, i);
     HS_RETURN_IF_ERROR(CheckArm(comparison, arm, path));
     if (arm.epochs_size() < 2) {
@@ -233,7 +231,8 @@ absl::Status CheckMeasured(const v1::Comparison& comparison,
   return absl::OkStatus();
 }
 
-// The fields that a person writes.
+}  // namespace
+
 v1::Comparison WrittenPart(const v1::Comparison& comparison) {
   v1::Comparison written = comparison;
   written.clear_name();
@@ -241,10 +240,13 @@ v1::Comparison WrittenPart(const v1::Comparison& comparison) {
   written.clear_state_message();
   written.clear_create_time();
   written.clear_end_time();
+  written.clear_started_by_study();
+  for (v1::ComparisonArm& arm : *written.mutable_arms()) {
+    arm.clear_training_name();
+    arm.clear_source_checkpoint();
+  }
   return written;
 }
-
-}  // namespace
 
 Comparison::Comparison(const internal::v1::ComparisonCreated& event,
                        const Timestamp& time)
@@ -271,7 +273,7 @@ absl::StatusOr<ResolvedComparison> ResolveComparison(
   HS_ASSIGN_OR_RETURN(const std::vector<Arm> arms,
                       Unfold(comparison, last_epoch, prefix));
   ResolvedComparison resolved;
-  resolved.spec = WrittenPart(comparison);
+  resolved.spec = comparison;
   resolved.spec.clear_arms();
   for (const Arm& arm : arms) {
     HS_ASSIGN_OR_RETURN(
@@ -308,6 +310,10 @@ absl::Status CheckThenComparison(const State& state, const v1::Study& study,
         InheritSpec(state, &study.training(), arm.training, arm.path,
                     /*recorded=*/&arm.training.training()));
     HS_RETURN_IF_ERROR(CheckMeasured(wanted, spec, arm.path));
+    // A checkpoint that there is not is found now and not when the study ends.
+    v1::Initializer initializer = arm.training.training().initializer();
+    HS_RETURN_IF_ERROR(
+        ResolveInitializer(state, Below(arm.path, "initializer"), initializer));
   }
   return absl::OkStatus();
 }

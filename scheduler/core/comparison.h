@@ -17,7 +17,8 @@ namespace headstart::scheduler {
 
 struct State;
 
-// Its state is that of its trainings, so it has none of its own.
+// Its state is that of its trainings, so it has none of its own, but for one
+// that could not be started.
 struct Comparison {
   Comparison(const internal::v1::ComparisonCreated& event,
              const Timestamp& time);
@@ -29,6 +30,9 @@ struct Comparison {
   std::vector<int64_t> trainings;
 };
 
+// The fields of a comparison that a person writes.
+v1::Comparison WrittenPart(const v1::Comparison& comparison);
+
 // A comparison as it is recorded, and its arms as trainings to create.
 struct ResolvedComparison {
   // Arms one by one, each with its label and source_checkpoint.
@@ -36,7 +40,7 @@ struct ResolvedComparison {
   std::vector<v1::Training> trainings;  // As ResolveTraining gives them.
 };
 
-// What a person wrote, resolved arm by arm. `prefix` is the comparison's path
+// A written part, resolved arm by arm. `prefix` is the comparison's path
 // in what they wrote, empty or such as "then[0].comparison". `recorded`: it
 // stands in a study's `then`, so its plug-ins were resolved when that was
 // recorded. Errors: InvalidArgument, NotFound and FailedPrecondition as of

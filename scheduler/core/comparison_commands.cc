@@ -40,10 +40,9 @@ std::vector<Event> CreationOf(const State& state, ResolvedComparison resolved) {
 
 absl::StatusOr<Outcome> Decide(const State& state,
                                const CreateComparison& command) {
-  v1::Comparison wanted = command.comparison;
-  wanted.clear_started_by_study();
-  HS_ASSIGN_OR_RETURN(ResolvedComparison resolved,
-                      ResolveComparison(state, wanted, ""));
+  HS_ASSIGN_OR_RETURN(
+      ResolvedComparison resolved,
+      ResolveComparison(state, WrittenPart(command.comparison), ""));
   Outcome outcome;
   outcome.name = ComparisonName{state.next_comparison}.ToString();
   outcome.events = CreationOf(state, std::move(resolved));

@@ -112,8 +112,9 @@ TEST_F(ComparisonTest, IsWhatItsTrainingsAre) {
   const int64_t before = world_.scheduler().OwnerVersion("comparisons/1");
   EXPECT_THAT(world_.Refusal(DeleteComparison{{{}, "comparisons/1"}}),
               StatusIs(absl::StatusCode::kFailedPrecondition, "cancel it"));
-  EXPECT_THAT(world_.Refusal(DeleteTraining{{{}, "trainings/1"}}),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(world_.Refusal(CancelTraining{{{}, "trainings/1"}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "is an arm of comparisons/1. Cancel that"));
 
   TrainAll();
 
@@ -162,6 +163,52 @@ TEST_F(ComparisonTest, StartsWhenAStudyThatHoldsItHasAWinner) {
   TrainAll();
   EXPECT_EQ(Get().state(), v1::Comparison::SUCCEEDED);
   world_.ExpectReplayEqual();
+}
+
+// The winner is stopped before the epoch that an arm names; and what a person
+// copied from an answer of the scheduler's names trainings that are not its.
+TEST_F(ComparisonTest, SaysWhyItCannotStart) {
+  v1::Study study = SmallStudy("random { trial_count: 1 }", 3);
+  study.MergeFrom(Parse<v1::Study>(R"(
+    training { early_stop { validation_accuracy: 0.1 } }
+    then { comparison {
+      arms { epochs { number_value: 3 } training_name: "nonsense" }
+      arms { training_name: "trainings/7" }
+      seeds: 1 metric: TEST_ACCURACY state: SUCCEEDED } })"));
+  world_.Do(CreateStudy{{}, study});
+  const v1::Assignment work =
+      world_.Call("workers/a", 1).assignments(0).assignment();
+  v1::AttemptStatus status = TestWorld::StatusOf(work, v1::Attempt::SUCCEEDED);
+  *status.add_reports() = ReportOf(0, 0);
+  *status.add_reports() = ReportOf(1, 0.5);  // Validation accuracy 0.5.
+  world_.Call("workers/a", 1, {status});
+
+  EXPECT_EQ(world_.scheduler().GetStudy("studies/1")->state(),
+            v1::Study::SUCCEEDED);
+  EXPECT_EQ(Get().state(), v1::Comparison::FAILED);
+  EXPECT_THAT(Get().state_message(),
+              HasSubstr("then[0].comparison.arms[0].epochs: must be whole "
+                        "numbers from 0 to 1"));
+  EXPECT_EQ(Get().arms(1).training_name(), "");
+  world_.Do(CancelComparison{{{}, "comparisons/1"}});
+  world_.ExpectReplayEqual();
+  world_.Do(DeleteComparison{{{}, "comparisons/1"}});
+  EXPECT_THAT(world_.scheduler().GetStudy("studies/1")->comparisons(),
+              IsEmpty());
+  world_.ExpectReplayEqual();
+}
+
+TEST_F(ComparisonTest, LetsAnArmBeginInStagesWhereTheOthersPrune) {
+  RunStudy();
+  world_.Do(CreateComparison{{}, Parse<v1::Comparison>(R"(
+    study: "studies/1" epochs: 4 seeds: 1 metric: TEST_ACCURACY
+    training { pruning { epochs_per_level: 2 } }
+    arms { label: "pruned" }
+    arms { label: "staged"
+           training { stages { count: 2 shrink_perturb {} } } })")});
+  EXPECT_TRUE(Arm(1).resolved_training().has_pruning());
+  EXPECT_FALSE(Arm(2).resolved_training().has_pruning());
+  EXPECT_EQ(Arm(2).resolved_training().stages().count(), 2);
 }
 
 TEST_F(ComparisonTest, ComparesInitializersWithoutAStudy) {
@@ -230,6 +277,10 @@ TEST_F(ComparisonTest, RefusesWhatCannotBeCompared) {
   }
   EXPECT_THAT(world_.scheduler().ListComparisons({})->comparisons(), IsEmpty());
 
+  EXPECT_THAT(world_.Refusal(CreateTraining{
+                  {}, Parse<v1::Training>("seeds: 1 comparison { seeds: 1 }")}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "comparison: stands in a study's then only"));
   v1::Study study = SmallStudy("random { trial_count: 2 }", 3);
   *study.add_then()->mutable_comparison() =
       Parse<v1::Comparison>(absl::StrCat("study: \"studies/1\"", kArms));
@@ -237,6 +288,15 @@ TEST_F(ComparisonTest, RefusesWhatCannotBeCompared) {
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "then[0].comparison.study: must be left out"));
   study.mutable_then(0)->mutable_comparison()->clear_study();
+  study.mutable_then(0)
+      ->mutable_comparison()
+      ->mutable_arms(0)
+      ->mutable_initializer()
+      ->mutable_checkpoint()
+      ->set_checkpoint("studies/9/trials/1/epochs/1");
+  EXPECT_THAT(world_.Refusal(CreateStudy{{}, study}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "then[0].comparison.arms[0].initializer"));
   study.mutable_then(0)->add_seeds(1);
   EXPECT_THAT(world_.Refusal(CreateStudy{{}, study}),
               StatusIs(absl::StatusCode::kInvalidArgument,

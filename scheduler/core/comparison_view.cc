@@ -91,7 +91,7 @@ absl::StatusOr<v1::ListComparisonsResponse> Scheduler::ListComparisons(
 absl::StatusOr<v1::Comparison> Scheduler::PlanComparison(
     const v1::Comparison& comparison) const {
   HS_ASSIGN_OR_RETURN(const ResolvedComparison resolved,
-                      ResolveComparison(*state_, comparison, ""));
+                      ResolveComparison(*state_, WrittenPart(comparison), ""));
   return resolved.spec;
 }
 

@@ -24,22 +24,6 @@
 namespace headstart::scheduler {
 namespace {
 
-// Resolves the checkpoints that `initializer`, which stands at `path`, names.
-absl::Status ResolveInitializer(const State& state, absl::string_view path,
-                                v1::Initializer& initializer) {
-  HS_RETURN_IF_ERROR(VisitCheckpoints(
-      initializer, path,
-      [&](const std::string& where, std::string& name) -> absl::Status {
-        const absl::StatusOr<CheckpointName> checkpoint =
-            ResolveCheckpoint(state, name);
-        if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
-        name = checkpoint->ToString();
-        return absl::OkStatus();
-      }));
-  // Two names may have meant one checkpoint.
-  return CheckInitializer(initializer, path);
-}
-
 // Calls `visit` with each choice that concerns the initializer, and with what
 // stands in front of an error about it.
 absl::Status VisitInitializerChoices(
@@ -164,6 +148,21 @@ absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
   return checkpoint;
 }
 
+absl::Status ResolveInitializer(const State& state, absl::string_view path,
+                                v1::Initializer& initializer) {
+  HS_RETURN_IF_ERROR(VisitCheckpoints(
+      initializer, path,
+      [&](const std::string& where, std::string& name) -> absl::Status {
+        const absl::StatusOr<CheckpointName> checkpoint =
+            ResolveCheckpoint(state, name);
+        if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
+        name = checkpoint->ToString();
+        return absl::OkStatus();
+      }));
+  // Two names may have meant one checkpoint.
+  return CheckInitializer(initializer, path);
+}
+
 absl::Status ResolveInitializers(const State& state, v1::Study& study) {
   HS_RETURN_IF_ERROR(
       ResolveInitializer(state, "training.initializer",
@@ -221,6 +220,12 @@ absl::Status CheckTraining(const v1::Training& training,
                  absl::StrCat("must have at most 100 characters, got ",
                               training.display_name().size(), "."));
   }
+  if (training.has_comparison()) {
+    return Wrong(
+        prefix, "comparison",
+        "stands in a study's then only. Create it by itself: headstart "
+        "comparisons create.");
+  }
   HS_RETURN_IF_ERROR(CheckSeeds(training, prefix));
   if (training.epochs() < 0) {
     return Wrong(
@@ -248,6 +253,15 @@ absl::Status CheckTraining(const v1::Training& training,
   return absl::OkStatus();
 }
 
+void ReplaceFields(const v1::TrainingSpec& written, v1::TrainingSpec& spec) {
+  if (written.has_stages()) spec.clear_pruning();
+  if (written.has_pruning()) spec.clear_stages();
+  if (written.stages().has_layer_wise() && spec.has_stages()) {
+    spec.mutable_stages()->clear_count();
+  }
+  Override(written, spec);
+}
+
 absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
                                              const v1::TrainingSpec* source,
                                              const v1::Training& training,
@@ -262,14 +276,8 @@ absl::StatusOr<v1::TrainingSpec> InheritSpec(const State& state,
     // A cosine over the whole of the source's epochs goes over the whole of the
     // training's.
     ForgetDerivedPeriod(*source, spec);
-    // One replaces the other.
-    if (training.training().has_stages()) spec.clear_pruning();
-    if (training.training().has_pruning()) spec.clear_stages();
-    if (training.training().stages().has_layer_wise()) {
-      spec.mutable_stages()->clear_count();
-    }
   }
-  Override(training.training(), spec);
+  ReplaceFields(training.training(), spec);
   if (training.epochs() > 0) spec.set_epochs(training.epochs());
   const std::string path = Below(prefix, "training");
   HS_RETURN_IF_ERROR(ResolvePlugins(state, {source, recorded}, path, spec));

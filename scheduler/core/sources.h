@@ -25,6 +25,12 @@ namespace headstart::scheduler {
 absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
                                                  absl::string_view name);
 
+// Replaces every winner's checkpoint that `initializer`, which stands at
+// `path`, names by the trial's. Errors as above and of CheckInitializer, with
+// the field's path in front.
+absl::Status ResolveInitializer(const State& state, absl::string_view path,
+                                v1::Initializer& initializer);
+
 // Replaces every winner's checkpoint that the initializer in the study's spec,
 // or in a choice for it, names by the trial's. Errors as above and of
 // CheckInitializer, with the field's path in front.
@@ -34,6 +40,10 @@ absl::Status ResolveInitializers(const State& state, v1::Study& study);
 // the runs of a training can start from; none twice.
 std::vector<CheckpointName> SourcesOf(const v1::Study& study);
 std::vector<CheckpointName> SourcesOf(const v1::Training& training);
+
+// Gives `spec` every field that `written` has. Stages and pruning replace each
+// other; layer-wise stages have a count of their own.
+void ReplaceFields(const v1::TrainingSpec& written, v1::TrainingSpec& spec);
 
 // The spec of a training's runs: `source` with the fields that `training` sets
 // replaced, or `training`'s own spec when there is no source. Complete and

@@ -73,7 +73,7 @@ absl::StatusOr<v1::Training> KeepThen(const State& state,
           "training. Make two entries of them."));
     }
     v1::Comparison& comparison = *kept.mutable_comparison();
-    comparison = written.comparison();
+    comparison = WrittenPart(written.comparison());
     if (comparison.has_training()) {
       HS_RETURN_IF_ERROR(ResolvePlugins(
           state, {&study}, absl::StrCat(path, ".comparison.training"),

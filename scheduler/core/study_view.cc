@@ -103,10 +103,13 @@ v1::Study ViewStudy(const State& state, const Study& study) {
     view.set_best_objective(*study.ObjectiveAtEnd(best));
     view.set_best_epoch(best.run.recorded_epoch());
   }
+  // What was deleted since is no longer there to be asked for.
   for (const int64_t training : study.trainings()) {
+    if (state.FindTraining(training) == nullptr) continue;
     view.add_trainings(TrainingName{training}.ToString());
   }
   for (const int64_t comparison : study.comparisons()) {
+    if (!state.comparisons.contains(comparison)) continue;
     view.add_comparisons(ComparisonName{comparison}.ToString());
   }
   return view;

@@ -11,6 +11,17 @@
 #include "scheduler/core/sources.h"
 
 namespace headstart::scheduler {
+namespace {
+
+// A comparison begins, ends and goes as a whole.
+absl::Status CheckIsNoArm(const Training& training, absl::string_view advice) {
+  if (training.spec().arm_of().empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(TrainingName{training.number()}.ToString(), " is an arm of ",
+                   training.spec().arm_of(), ". ", advice));
+}
+
+}  // namespace
 
 absl::StatusOr<Outcome> Decide(const State& state,
                                const CreateTraining& command) {
@@ -32,6 +43,8 @@ absl::StatusOr<Outcome> Decide(const State& state,
   Outcome outcome;
   outcome.name = command.name;
   if (!training->over()) {
+    HS_RETURN_IF_ERROR(
+        CheckIsNoArm(*training, "Cancel that, and its arms end with it."));
     outcome.events = training->End(v1::Training::CANCELLED, "");
   }
   return outcome;
@@ -46,11 +59,8 @@ absl::StatusOr<Outcome> Decide(const State& state,
         command.name, " is ", v1::Training::State_Name(training->state()),
         "; cancel it before deleting it."));
   }
-  if (!training->spec().arm_of().empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(command.name, " is an arm of ", training->spec().arm_of(),
-                     ". Delete that, and its arms go with it."));
-  }
+  HS_RETURN_IF_ERROR(
+      CheckIsNoArm(*training, "Delete that, and its arms go with it."));
   const auto users = state.users.find(Owner::Training(training->number()));
   if (users != state.users.end()) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -85,10 +86,8 @@ v1::ComparedRun RunOf(const v1::Comparison& comparison, const ReportArm& arm,
   v1::ComparedRun compared;
   compared.set_run(run.name());
   compared.set_seed(run.seed());
-  compared.set_excluded_because(Exclusion(*arm.training, run));
-  const auto device = arm.devices.find(run.name());
-  compared.set_device(device != arm.devices.end() ? device->second
-                                                  : SlotKinds(run));
+  compared.set_excluded_because(Exclusion(arm.training, run));
+  compared.set_device(SlotKinds(run));
   int64_t last_epoch = 0;
   for (const v1::EpochRecord& record : run.epochs()) {
     compared.set_seconds(compared.seconds() + record.seconds().train() +
@@ -244,11 +243,9 @@ v1::ArmReport ArmOf(const v1::Comparison& comparison, const ReportArm& arm,
   report.set_training(arm.arm.training_name());
   report.set_is_baseline(arm.arm.label() == comparison.baseline());
   report.set_start_epoch(arm.start_epoch);
-  if (arm.training.has_value()) {
-    *report.mutable_training_spec() = arm.training->resolved_training();
-    for (const v1::TrainingRun& run : arm.training->runs()) {
-      *report.add_runs() = RunOf(comparison, arm, run);
-    }
+  *report.mutable_training_spec() = arm.training.resolved_training();
+  for (const v1::TrainingRun& run : arm.training.runs()) {
+    *report.add_runs() = RunOf(comparison, arm, run);
   }
   *report.mutable_best() =
       Describe(Finite(ValuesOf(report, Quantity::kBest)), bootstrap);
@@ -336,7 +333,7 @@ v1::ComparisonReport MakeComparisonReport(const v1::Comparison& comparison,
   }
   CompareWithBaseline(report, bootstrap);
   report.set_summary(SummaryOf(report));
-  for (std::string& warning : WarningsOf(report, arms)) {
+  for (std::string& warning : WarningsOf(report)) {
     report.add_warnings(std::move(warning));
   }
   report.set_method(MethodOf(report));

@@ -2,11 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
-
-#include "absl/container/btree_map.h"
 
 #include "headstart/v1/comparison.pb.h"
 #include "headstart/v1/training.pb.h"
@@ -18,16 +14,11 @@ struct ReportArm {
   // With label, training_name and, where weights are a checkpoint's,
   // source_checkpoint.
   v1::ComparisonArm arm;
-  // In full, with the epochs of its runs; absent where it has been deleted.
-  std::optional<v1::Training> training;
+  // In full, with the epochs of its runs.
+  v1::Training training;
   // Epochs that the weights it starts from had been trained for; 0 where they
   // are drawn.
   int64_t start_epoch = 0;
-  // Whether the study or training of source_checkpoint has been deleted.
-  bool source_deleted = false;
-  // What trained a run, device and library versions, by the run's name, as far
-  // as that is known. Other runs get the kinds of their slots: cpu, cuda.
-  absl::btree_map<std::string, std::string> devices = {};
 };
 
 // The report on what is measured so far. Pure: equal arguments, equal report.

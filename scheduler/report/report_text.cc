@@ -95,6 +95,10 @@ std::vector<const v1::ArmReport*> Ranked(const v1::ComparisonReport& report,
 
 // What was done, and how far it is.
 std::string Opening(const v1::ComparisonReport& report) {
+  if (report.arms().empty()) {
+    return absl::StrCat("Nothing was trained: ",
+                        report.comparison().state_message());
+  }
   int64_t runs = 0, over = 0, counted = 0;
   for (const v1::ArmReport& arm : report.arms()) {
     for (const v1::ComparedRun& run : arm.runs()) {

@@ -85,8 +85,17 @@ double SmallestP(int64_t n, int64_t m, int64_t arm_count) {
   return std::min(1.0, p);
 }
 
+// Epochs of the longest run that counts: early_stop may end it before its last.
+int64_t LongestRun(const v1::ArmReport& arm) {
+  int64_t epochs = 0;
+  for (const v1::ComparedRun& run : arm.runs()) {
+    if (!run.excluded_because().empty()) continue;
+    epochs = std::max<int64_t>(epochs, run.accuracy_size());
+  }
+  return epochs > 0 ? epochs : arm.training_spec().epochs();
+}
+
 void WarnOfState(const v1::ComparisonReport& report,
-                 const std::vector<ReportArm>& arms,
                  std::vector<std::string>& warnings) {
   int64_t unfinished = 0, runs = 0;
   for (const v1::ArmReport& arm : report.arms()) {
@@ -106,19 +115,6 @@ void WarnOfState(const v1::ComparisonReport& report,
   } else if (comparison.state() == v1::Comparison::CANCELLED) {
     warnings.push_back(
         "The comparison was cancelled: arms may have fewer runs than seeds.");
-  }
-  for (const ReportArm& arm : arms) {
-    if (!arm.training.has_value()) {
-      warnings.push_back(absl::StrCat(
-          Quoted(arm.arm.label()), ": ", arm.arm.training_name(),
-          " has been deleted, and with it what its runs measured."));
-    }
-    if (arm.source_deleted) {
-      warnings.push_back(absl::StrCat(
-          Quoted(arm.arm.label()), ": ", arm.arm.source_checkpoint(),
-          ", which it starts from, has been deleted. What was measured stays; "
-          "it cannot be trained again."));
-    }
   }
 }
 
@@ -153,16 +149,15 @@ void WarnOfCounts(const v1::ComparisonReport& report,
         "Few runs: with ", most, " against ", baseline->best().count(),
         " Mann-Whitney's p cannot be below ", absl::StrFormat("%.2g", smallest),
         " after Holm's correction for ", Count(compared, "arm"),
-        ", whatever the runs show. More seeds would help."));
+        ", whatever runs without ties show. More seeds would help."));
   }
 }
 
 }  // namespace
 
-std::vector<std::string> WarningsOf(const v1::ComparisonReport& report,
-                                    const std::vector<ReportArm>& arms) {
+std::vector<std::string> WarningsOf(const v1::ComparisonReport& report) {
   std::vector<std::string> warnings;
-  WarnOfState(report, arms, warnings);
+  WarnOfState(report, warnings);
   for (const v1::ArmReport& arm : report.arms()) {
     for (std::string& warning : RunWarnings(arm)) {
       warnings.push_back(std::move(warning));
@@ -173,8 +168,7 @@ std::vector<std::string> WarningsOf(const v1::ComparisonReport& report,
   std::map<std::string, std::vector<std::string>> by_epochs, by_device;
   for (const v1::ArmReport& arm : report.arms()) {
     if (arm.runs_size() == 0) continue;
-    by_epochs[Count(arm.training_spec().epochs(), "epoch")].push_back(
-        Quoted(arm.label()));
+    by_epochs[Count(LongestRun(arm), "epoch")].push_back(Quoted(arm.label()));
     for (const v1::ComparedRun& run : arm.runs()) {
       if (!run.excluded_because().empty() || run.device().empty()) continue;
       std::vector<std::string>& labels = by_device[run.device()];
@@ -207,9 +201,9 @@ std::vector<std::string> WarningsOf(const v1::ComparisonReport& report,
         "little there."));
   }
   if (const std::string unlike = Unlike(by_device); !unlike.empty()) {
-    warnings.push_back(absl::StrCat(
-        "Runs were trained by unlike devices or versions: ", unlike,
-        ". Equal seeds then give unlike numbers."));
+    warnings.push_back(
+        absl::StrCat("Runs were trained by unlike devices: ", unlike,
+                     ". Equal seeds then give unlike numbers."));
   }
   return warnings;
 }

@@ -11,7 +11,6 @@ namespace headstart::scheduler {
 
 // ComparisonReport.warnings, the gravest first; `arms` are those that it was
 // made from.
-std::vector<std::string> WarningsOf(const v1::ComparisonReport& report,
-                                    const std::vector<ReportArm>& arms);
+std::vector<std::string> WarningsOf(const v1::ComparisonReport& report);
 
 }  // namespace headstart::scheduler

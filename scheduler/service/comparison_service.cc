@@ -1,6 +1,8 @@
 #include "scheduler/service/comparison_service.h"
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,27 @@ struct ReportFacts {
   bool study_was_deleted = false;
 };
 
+// The epoch of the checkpoint whose weights an initializer takes, the latest
+// where it takes several; 0 where weights are drawn. Masks and hypernetworks
+// are no weights that were trained for this.
+int64_t EpochsBefore(const v1::Initializer& initializer) {
+  const auto epoch_of = [](const std::string& name) {
+    const absl::StatusOr<CheckpointName> source = CheckpointName::Parse(name);
+    return source.ok() ? source->epoch : 0;
+  };
+  int64_t epochs = 0;
+  if (initializer.has_checkpoint()) {
+    epochs = epoch_of(initializer.checkpoint().checkpoint());
+  }
+  for (const std::string& name : initializer.mean().checkpoints()) {
+    epochs = std::max(epochs, epoch_of(name));
+  }
+  for (const v1::Initializer& step : initializer.chain().steps()) {
+    epochs = std::max(epochs, EpochsBefore(step));
+  }
+  return epochs;
+}
+
 absl::StatusOr<ReportFacts> FactsOf(const EngineView& view,
                                     absl::string_view name) {
   ReportFacts facts;
@@ -33,10 +56,8 @@ absl::StatusOr<ReportFacts> FactsOf(const EngineView& view,
     fact.arm = arm;
     HS_ASSIGN_OR_RETURN(fact.training,
                         view.scheduler.GetTraining(arm.training_name()));
-    if (const auto source = CheckpointName::Parse(arm.source_checkpoint());
-        source.ok()) {
-      fact.start_epoch = source->epoch;
-    }
+    fact.start_epoch =
+        EpochsBefore(fact.training.resolved_training().initializer());
   }
   facts.study_was_deleted =
       !facts.comparison.study().empty() &&
@@ -192,7 +213,7 @@ grpc::ServerUnaryReactor* ComparisonService::ReportComparison(
           return;
         }
         // Statistics take their time; the engine goes on.
-        jobs_.Run([facts, response, reactor] {
+        const absl::Status queued = answers_.Run([facts, response, reactor] {
           *response = MakeComparisonReport(facts->comparison, facts->arms);
           if (facts->study_was_deleted) {
             response->add_warnings(absl::StrCat(
@@ -202,6 +223,7 @@ grpc::ServerUnaryReactor* ComparisonService::ReportComparison(
           }
           reactor->Finish(grpc::Status::OK);
         });
+        if (!queued.ok()) reactor->Finish(ToGrpcStatus(queued));
       });
   return reactor;
 }

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "headstart/v1/comparison_service.grpc.pb.h"
+#include "scheduler/service/answer_thread.h"
 #include "scheduler/service/engine.h"
-#include "scheduler/service/job_thread.h"
 #include "scheduler/service/storage_link.h"
 
 namespace headstart::scheduler {
@@ -13,8 +13,8 @@ namespace headstart::scheduler {
 // Engine, link and thread outlive the service.
 class ComparisonService final : public v1::ComparisonService::CallbackService {
  public:
-  ComparisonService(Engine& engine, StorageLink& storage, JobThread& jobs)
-      : engine_(engine), storage_(storage), jobs_(jobs) {}
+  ComparisonService(Engine& engine, StorageLink& storage, AnswerThread& answers)
+      : engine_(engine), storage_(storage), answers_(answers) {}
 
   grpc::ServerUnaryReactor* CreateComparison(
       grpc::CallbackServerContext* context,
@@ -53,7 +53,7 @@ class ComparisonService final : public v1::ComparisonService::CallbackService {
 
   Engine& engine_;
   StorageLink& storage_;
-  JobThread& jobs_;
+  AnswerThread& answers_;
 };
 
 }  // namespace headstart::scheduler

@@ -32,9 +32,8 @@ class ComparisonServiceTest : public ServiceTest {
 
 TEST_F(ComparisonServiceTest, PlansCreatesReportsAndDeletes) {
   ASSERT_OK_AND_ASSIGN(const std::string study, CreateStudy(RandomStudy(1, 2)));
-  EXPECT_THAT(
-      Create(study).status(),
-      StatusIs(absl::StatusCode::kFailedPrecondition, "no winner yet"));
+  EXPECT_THAT(Create(study).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "no winner yet"));
   FakeAgent agent = MakeAgent();
   ASSERT_OK(agent.TrainUntil(
       [&] { return GetStudy(study).state() == v1::Study::SUCCEEDED; }));

@@ -5,7 +5,7 @@
 //   tick        wakes the engine ten times a second for leases and polls
 //   gRPC        two or so per processor: translate, hold no state, never wait
 //   storage     the StorageLink: states references, again and again
-//   replay      while "studies replay" runs
+//   answers     replays and reports
 //   telemetry   serves /metrics from atomics and the engine's last gauges
 //   signal      waits for SIGTERM and SIGINT
 //   RocksDB     two for background work
@@ -34,9 +34,9 @@
 #include "base/version.h"
 #include "scheduler/journal/rocksdb_journal.h"
 #include "scheduler/service/admin_service.h"
+#include "scheduler/service/answer_thread.h"
 #include "scheduler/service/comparison_service.h"
 #include "scheduler/service/engine.h"
-#include "scheduler/service/job_thread.h"
 #include "scheduler/service/storage_link.h"
 #include "scheduler/service/training_service.h"
 #include "scheduler/service/tuning_service.h"
@@ -161,10 +161,10 @@ absl::Status Serve(const Options& options, ShutdownSignal& signal) {
   StorageLink storage({.address = options.storage,
                        .endpoint_file = EndpointFile(options, "storage")},
                       *engine);
-  JobThread jobs;
-  TuningService tuning(*engine, storage, jobs);
+  AnswerThread answers;
+  TuningService tuning(*engine, storage, answers);
   TrainingService training(*engine, storage);
-  ComparisonService comparison(*engine, storage, jobs);
+  ComparisonService comparison(*engine, storage, answers);
   AdminService admin(*engine, storage);
   WorkerService worker(*engine, storage);
 

@@ -85,9 +85,9 @@ class SchedulerServer {
         storage_({.address = absl::StrCat("unix:", folder, "/storage.sock"),
                   .restate_period = absl::Seconds(1)},
                  *engine_),
-        tuning_(*engine_, storage_, jobs_),
+        tuning_(*engine_, storage_, answers_),
         training_(*engine_, storage_),
-        comparison_(*engine_, storage_, jobs_),
+        comparison_(*engine_, storage_, answers_),
         admin_(*engine_, storage_),
         worker_(*engine_, storage_) {
     listener_ = MustListen(absl::StrCat("unix:", folder, "/users.sock"),
@@ -122,7 +122,7 @@ class SchedulerServer {
   Telemetry telemetry_;
   const std::unique_ptr<Engine> engine_;
   StorageLink storage_;
-  JobThread jobs_;
+  AnswerThread answers_;
   TuningService tuning_;
   TrainingService training_;
   ComparisonService comparison_;

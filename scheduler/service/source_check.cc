@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
+
 #include "base/names.h"
 #include "base/status_macros.h"
 #include "scheduler/core/sources.h"
@@ -17,19 +19,21 @@ absl::StatusOr<std::vector<std::string>> SourcesOfCommand(
     const EngineView& view, const Command& command) {
   HS_ASSIGN_OR_RETURN(const Outcome outcome,
                       view.scheduler.Decide(command, view.now));
-  std::vector<CheckpointName> sources;
+  // Arms of a comparison are several trainings.
+  absl::btree_set<std::string> names;
+  const auto add = [&](const std::vector<CheckpointName>& sources) {
+    for (const CheckpointName& source : sources) {
+      names.insert(source.ToString());
+    }
+  };
   for (const Event& event : outcome.events) {
     if (event.has_study_created()) {
-      sources = SourcesOf(event.study_created().spec());
+      add(SourcesOf(event.study_created().spec()));
     } else if (event.has_training_created()) {
-      sources = SourcesOf(event.training_created().spec());
+      add(SourcesOf(event.training_created().spec()));
     }
   }
-  std::vector<std::string> names;
-  for (const CheckpointName& source : sources) {
-    names.push_back(source.ToString());
-  }
-  return names;
+  return std::vector<std::string>(names.begin(), names.end());
 }
 
 }  // namespace

@@ -9,10 +9,11 @@
 
 namespace headstart::scheduler {
 
-// Calls `done` with what deciding `command` (CreateStudy or CreateTraining)
-// would say, or else with NotFound when storage lacks a checkpoint that it
-// starts from: so a wrong epoch is an error, not a FAILED training. Nothing is
-// created. A request that was answered before is OK whatever storage has.
+// Calls `done` with what deciding `command` (CreateStudy, CreateTraining or
+// CreateComparison) would say, or else with NotFound when storage lacks a
+// checkpoint that it starts from: so a wrong epoch is an error, not a FAILED
+// training. Nothing is created. A request that was answered before is OK
+// whatever storage has.
 void CheckSources(Engine& engine, StorageLink& storage, Command command,
                   absl::AnyInvocable<void(absl::Status)> done);
 

@@ -258,16 +258,18 @@ grpc::ServerUnaryReactor* TuningService::ReplayStudy(
           reactor->Finish(ToGrpcStatus(found));
           return;
         }
-        jobs_.Run([this, request, response, reactor] {
-          StudyReplay replay(StudyName::Parse(request->name())->study);
-          const absl::Status read = engine_.journal().ReadFrom(
-              1, [&replay](int64_t, const Event& event) {
-                replay.Next(event);
-                return absl::OkStatus();
-              });
-          if (read.ok()) *response = replay.Finish();
-          reactor->Finish(ToGrpcStatus(read));
-        });
+        const absl::Status queued =
+            answers_.Run([this, request, response, reactor] {
+              StudyReplay replay(StudyName::Parse(request->name())->study);
+              const absl::Status read = engine_.journal().ReadFrom(
+                  1, [&replay](int64_t, const Event& event) {
+                    replay.Next(event);
+                    return absl::OkStatus();
+                  });
+              if (read.ok()) *response = replay.Finish();
+              reactor->Finish(ToGrpcStatus(read));
+            });
+        if (!queued.ok()) reactor->Finish(ToGrpcStatus(queued));
       });
   return reactor;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "headstart/v1/tuning_service.grpc.pb.h"
+#include "scheduler/service/answer_thread.h"
 #include "scheduler/service/engine.h"
-#include "scheduler/service/job_thread.h"
 #include "scheduler/service/storage_link.h"
 
 namespace headstart::scheduler {
@@ -12,8 +12,8 @@ namespace headstart::scheduler {
 // waits.
 class TuningService final : public v1::TuningService::CallbackService {
  public:
-  TuningService(Engine& engine, StorageLink& storage, JobThread& jobs)
-      : engine_(engine), storage_(storage), jobs_(jobs) {}
+  TuningService(Engine& engine, StorageLink& storage, AnswerThread& answers)
+      : engine_(engine), storage_(storage), answers_(answers) {}
 
   grpc::ServerUnaryReactor* CreateStudy(
       grpc::CallbackServerContext* context,
@@ -74,7 +74,7 @@ class TuningService final : public v1::TuningService::CallbackService {
 
   Engine& engine_;
   StorageLink& storage_;
-  JobThread& jobs_;
+  AnswerThread& answers_;
 };
 
 }  // namespace headstart::scheduler

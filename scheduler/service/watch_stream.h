@@ -15,7 +15,7 @@
 
 namespace headstart::scheduler {
 
-// One call of WatchStudy or WatchTraining: sends what is there at once, then
+// One call of a Watch method: sends what is there at once, then
 // again when it has changed, at most twice a second, until it is over.
 //
 // Owns itself from its construction until gRPC says that the call is done.

@@ -189,7 +189,7 @@ v1::ComparisonReport Report(const Curves& curves, double target) {
   for (const auto& [start, runs] : curves) {
     ReportArm& arm = arms.emplace_back();
     arm.arm.set_label(start);
-    v1::Training& training = arm.training.emplace();
+    v1::Training& training = arm.training;
     training.mutable_resolved_training()->set_epochs(
         static_cast<int64_t>(runs[0].size()));
     for (const std::vector<double>& curve : runs) {
