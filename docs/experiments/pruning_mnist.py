@@ -60,7 +60,7 @@ def main():
         runs = cluster.train({titles[scheme]: {"training": spec(arguments.variant, scheme), "seeds": arguments.seeds} for scheme in schemes})
     arguments.output.write_text(json.dumps(
         {"variant": arguments.variant, "seeds": arguments.seeds,
-         "schemes": {scheme: [levels(run) for run in runs[titles[scheme]]] for scheme in schemes}}, indent=1))
+         "schemes": {scheme: [levels(run) for run in runs[titles[scheme]]] for scheme in schemes}}).replace("]], ", "]],\n "))
 
 
 if __name__ == "__main__":

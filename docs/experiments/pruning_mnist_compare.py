@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What pruning_mnist.py measured, beside the published numbers.
 
-  python3 docs/experiments/pruning_mnist_compare.py published_code.json corrected.json --figure pruning_mnist.svg
+  python3 docs/experiments/pruning_mnist_compare.py published_code.json --figure pruning_mnist.svg
+  python3 docs/experiments/pruning_mnist_compare.py pruning_mnist_corrected.json --figure pruning_mnist_corrected.svg
 """
 import argparse
 import json
@@ -59,7 +60,7 @@ def spread(study, scheme):
     return means, [m - d for m, d in zip(means, deviations)], [min(m + d, 100) for m, d in zip(means, deviations)]
 
 
-def figure(published, code, corrected):
+def figure(published, studies):
     levels = published["levels_percent"]
 
     def panel(title, lines):
@@ -76,31 +77,31 @@ def figure(published, code, corrected):
         return {"name": NAMES[scheme], "x": levels, "y": means, "low": [m - d for m, d in zip(means, deviations)],
                 "high": [m + d for m, d in zip(means, deviations)], "style": style}
     main = ("XN", "XU", "KN", "KU")
-    panels = [panel("the authors' logs, 11 seeds", [theirs(scheme, i) for i, scheme in enumerate(main)]),
-              panel(f"their code's protocol, ours, {len(code['seeds'])} seeds", [ours(code, scheme, i) for i, scheme in enumerate(main)])]
-    if corrected:
-        panels.append(panel(f"as the text says, ours, {len(corrected['seeds'])} seeds", [ours(corrected, scheme, i) for i, scheme in enumerate(main)]))
+    titles = {"published_code": "their code's protocol", "corrected": "as the text says"}
+    panels = [panel("the authors' logs, 11 seeds", [theirs(scheme, i) for i, scheme in enumerate(main)])]
+    panels += [panel(f"{titles[study['variant']]}, ours, {len(study['seeds'])} seeds", [ours(study, scheme, i) for i, scheme in enumerate(main)])
+               for study in studies]
     return {"title": "Pruning LeNet-300-100 on MNIST", "subtitle": "mean and sample deviation over seeds, at the end of each level of five epochs",
             "panels": panels, "columns": len(panels), "width": 1200, "panel_height": 300, "shared_x": True, "shared_y": True}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("published_code", type=pathlib.Path)
-    parser.add_argument("corrected", type=pathlib.Path, nargs="?")
+    parser.add_argument("studies", type=pathlib.Path, nargs="+", help="what pruning_mnist.py wrote")
     parser.add_argument("--figure", type=pathlib.Path)
     arguments = parser.parse_args()
     published = json.loads((FOLDER / "pruning_mnist_published.json").read_text())
-    code = json.loads(arguments.published_code.read_text())
-    compare(code, published)
-    corrected = json.loads(arguments.corrected.read_text()) if arguments.corrected else None
-    if corrected:
+    studies = [json.loads(study.read_text()) for study in arguments.studies]
+    for study in studies:
+        if study["variant"] == "published_code":
+            compare(study, published)
+            continue
         print("\n| as the text says | " + " | ".join(f"{level:g}" for level in published["levels_percent"]) + " |\n|---|" + "---|" * 20)
-        for scheme in corrected["schemes"]:
-            cells = percents(corrected, scheme)
+        for scheme in study["schemes"]:
+            cells = percents(study, scheme)
             print(f"| {NAMES[scheme]} | " + " | ".join(f"{statistics.mean(each):.2f} ± {statistics.stdev(each):.2f}" for each in cells) + " |")
     if arguments.figure:
-        draw(figure(published, code, corrected), arguments.figure)
+        draw(figure(published, studies), arguments.figure)
 
 
 if __name__ == "__main__":

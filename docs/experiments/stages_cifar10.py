@@ -13,7 +13,6 @@ import statistics
 
 from local_cluster import Cluster, draw
 
-EPOCHS = 60
 DISTILLED = {"distillation": {}}
 SHRUNK = {"shrink_perturb": {}}
 METHODS = {"standard": None,
@@ -21,8 +20,6 @@ METHODS = {"standard": None,
            "shrink and perturb, T = 5, distilled": {"count": 5, **SHRUNK, **DISTILLED},
            "shrink and perturb, T = 10": {"count": 10, **SHRUNK},
            "shrink and perturb, T = 10, distilled": {"count": 10, **SHRUNK, **DISTILLED},
-           "born again, T = 5": {"count": 5, "redraw": {}, **DISTILLED},
-           "born again, T = 10": {"count": 10, "redraw": {}, **DISTILLED},
            # K times M: the small CNN has three blocks.
            "layer-wise, K = 3, M = 2": {"layer_wise": {"blocks": 3, "repeats": 2}},
            "layer-wise, K = 3, M = 2, distilled": {"layer_wise": {"blocks": 3, "repeats": 2}, **DISTILLED},
@@ -32,11 +29,12 @@ REGIMES = {"none": {},
            "DCW": {"augmentation": {"crop_padding": 4, "flip_probability": 0.5}, "schedule": {"cosine": {}}, "weight_decay": 5e-4}}
 
 
-def spec(regime, stages, rate):
+def spec(regime, stages, arguments):
     more = dict(REGIMES[regime])
-    sgd = {"learning_rate": rate, "momentum": 0.9, "weight_decay": more.pop("weight_decay", 0)}
-    training = {"model": {"small_cnn": {}}, "dataset": {"cifar10": {"train_examples": 3000, "validation_examples": 500}}, "epochs": EPOCHS,
-                "batch_size": 125, "optimizer": {"sgd": sgd}, **more}
+    sgd = {"learning_rate": arguments.learning_rate, "momentum": 0.9, "weight_decay": more.pop("weight_decay", 0)}
+    held_out = arguments.images // 4
+    training = {"model": {"small_cnn": {}}, "epochs": arguments.epochs, "batch_size": arguments.batch_size, "optimizer": {"sgd": sgd}, **more,
+                "dataset": {"cifar10": {"train_examples": arguments.images + held_out, "validation_examples": held_out}}}
     return training if stages is None else {**training, "stages": stages}
 
 
@@ -58,18 +56,18 @@ def table(results):
         print(f"| {method} | " + " | ".join(cells) + " |")
 
 
-def figure(results):
+def figure(results, arguments):
     boxes = [{"title": f"regime {regime}", "x": {"categories": list(METHODS)}, "y": {"label": "test accuracy", "unit": "%"},
               "boxes": [{"samples": [[100 * run["test"] for run in results[regime][method]] for method in METHODS]}]} for regime in REGIMES]
-    shown = ["standard", "shrink and perturb, T = 5", "born again, T = 5", "layer-wise, K = 3, M = 2"]
+    shown = ["standard", "shrink and perturb, T = 5", "shrink and perturb, T = 5, distilled", "layer-wise, K = 3, M = 2"]
     curves = []
     for regime in REGIMES:
         lines = []
         for method in shown:
             runs = [[100 * each for each in run["validation"]] for run in results[regime][method]]
-            lines.append({"name": method, "x": list(range(1, EPOCHS + 1)), "y": [statistics.mean(each) for each in zip(*runs)]})
+            lines.append({"name": method, "x": list(range(1, arguments.epochs + 1)), "y": [statistics.mean(each) for each in zip(*runs)]})
         curves.append({"title": f"regime {regime}", "x": {"label": "epoch"}, "y": {"label": "validation accuracy", "unit": "%"}, "lines": lines})
-    return {"title": "Re-initialization in stages: small CNN, 2,500 images of CIFAR-10", "panels": boxes + curves, "columns": 2, "width": 1200}
+    return {"title": f"Re-initialization in stages: small CNN, {arguments.images:,} images of CIFAR-10", "panels": boxes + curves, "columns": 2, "width": 1200}
 
 
 def main():
@@ -77,20 +75,24 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True, help="the cluster's folder; 2 GB")
     parser.add_argument("--datasets", required=True, help="a folder with cifar10/")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--epochs", type=int, default=60, help="a multiple of 5, 6 and 10")
+    parser.add_argument("--images", type=int, default=2500, help="to train on; a quarter as many more are held out")
+    parser.add_argument("--batch-size", type=int, default=125)
     parser.add_argument("--learning-rate", type=float, default=0.03)
     parser.add_argument("--slots", default="2")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--figure", type=pathlib.Path)
     arguments = parser.parse_args()
-    trainings = {f"{regime}: {method}": {"training": spec(regime, stages, arguments.learning_rate), "seeds": arguments.seeds}
+    trainings = {f"{regime}: {method}": {"training": spec(regime, stages, arguments), "seeds": arguments.seeds}
                  for regime in REGIMES for method, stages in METHODS.items()}
     with Cluster(arguments.data, arguments.datasets, arguments.slots) as cluster:
         runs = cluster.train(trainings)
     results = {regime: {method: [accuracies(run) for run in runs[f"{regime}: {method}"]] for method in METHODS} for regime in REGIMES}
-    arguments.output.write_text(json.dumps({"seeds": arguments.seeds, "learning_rate": arguments.learning_rate, "results": results}, indent=1))
+    arguments.output.write_text(json.dumps({**{name: getattr(arguments, name) for name in ("seeds", "epochs", "images", "batch_size", "learning_rate")},
+                                             "results": results}, indent=1))
     table(results)
     if arguments.figure:
-        draw(figure(results), arguments.figure)
+        draw(figure(results, arguments), arguments.figure)
 
 
 if __name__ == "__main__":
