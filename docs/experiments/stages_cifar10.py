@@ -25,6 +25,7 @@ METHODS = {"standard": None,
            "layer-wise, K = 3, M = 2, distilled": {"layer_wise": {"blocks": 3, "repeats": 2}, **DISTILLED},
            "layer-wise, K = 2, M = 5": {"layer_wise": {"blocks": 2, "repeats": 5}},
            "layer-wise, K = 2, M = 5, distilled": {"layer_wise": {"blocks": 2, "repeats": 5}, **DISTILLED}}
+SHORT = {"standard": "standard", "shrink and perturb": "S&P", "layer-wise": "LW"}
 REGIMES = {"none": {},
            "DCW": {"augmentation": {"crop_padding": 4, "flip_probability": 0.5}, "schedule": {"cosine": {}}, "weight_decay": 5e-4}}
 
@@ -56,8 +57,15 @@ def table(results):
         print(f"| {method} | " + " | ".join(cells) + " |")
 
 
+def short(method):
+    """S&P 5 d: shrink and perturb, T = 5, distilled."""
+    name, *numbers = method.removesuffix(", distilled").split(", ")
+    counts = "×".join(each.split(" = ")[1] for each in numbers)
+    return f"{SHORT[name]} {counts}{' d' if method.endswith('distilled') else ''}".strip()
+
+
 def figure(results, arguments):
-    boxes = [{"title": f"regime {regime}", "x": {"categories": list(METHODS)}, "y": {"label": "test accuracy", "unit": "%"},
+    boxes = [{"title": f"regime {regime}", "x": {"categories": [short(method) for method in METHODS]}, "y": {"label": "test accuracy", "unit": "%"},
               "boxes": [{"samples": [[100 * run["test"] for run in results[regime][method]] for method in METHODS]}]} for regime in REGIMES]
     shown = ["standard", "shrink and perturb, T = 5", "shrink and perturb, T = 5, distilled", "layer-wise, K = 3, M = 2"]
     curves = []
