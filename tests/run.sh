@@ -2,13 +2,15 @@
 # Installs what is missing, builds everything and runs every test.
 #
 #   bash tests/run.sh [--preset NAME] [--with-python] [--with-clang]
-#                     [-- CTEST ARGUMENTS]
+#                     [--with-browser] [-- CTEST ARGUMENTS]
 #
 #   --preset NAME   of CMakePresets.json; dev unless said otherwise
 #   --with-python   also the tests that need a complete PyTorch (4.7 GB more in
 #                   .venv/); on when CI=true
 #   --with-clang    also clang's thread-safety analysis, and every header alone,
 #                   as --preset clang-check does; on when CI=true
+#   --with-browser  also the test that reads report pages in Chromium (200 MB);
+#                   on when CI=true
 #   -- ...          such as: -- -L unit, or: -- -R storage/
 
 source "$(dirname "${BASH_SOURCE[0]}")/../deploy/install.sh"
@@ -16,11 +18,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/../deploy/install.sh"
 preset=dev
 with_python=${CI:-false}
 with_clang=${CI:-false}
+with_browser=${CI:-false}
 while (($#)); do
   case $1 in
     --preset) preset=${2:?--preset needs a name of CMakePresets.json} && shift ;;
     --with-python) with_python=true ;;
     --with-clang) with_clang=true ;;
+    --with-browser) with_browser=true ;;
     --) shift && break ;;
     *) sed -n '2,/^$/s/^# \?//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
   esac
@@ -30,6 +34,7 @@ done
 # shellcheck disable=SC2154  # From install.sh.
 packages=("${build_packages[@]}")
 [[ $preset != clang-check && $with_clang != true ]] || packages+=(clang)
+[[ $with_browser != true ]] || packages+=(chromium)
 [[ $EUID != 0 ]] || packages+=(debootstrap)  # For the bundle's test: root only.
 step "Debian packages" install_packages "${packages[@]}"
 if [[ $preset != tsan && $preset != clang-check ]]; then
