@@ -11,7 +11,7 @@
 #include "base/net/grpc_status.h"
 #include "base/status_macros.h"
 #include "scheduler/report/comparison_report.h"
-#include "scheduler/service/source_check.h"
+#include "scheduler/service/creation.h"
 #include "scheduler/service/unary.h"
 #include "scheduler/service/watch_stream.h"
 
@@ -81,54 +81,15 @@ absl::StatusOr<v1::Comparison> ComparisonService::FindComparison(
 grpc::ServerUnaryReactor* ComparisonService::CreateComparison(
     grpc::CallbackServerContext* context,
     const v1::CreateComparisonRequest* request, v1::Comparison* response) {
-  absl::StatusOr<RequestKey> key = RequestKey();
-  if (!request->validate_only()) {
-    key = MakeRequestKey(*request, request->request_id(),
-                         "headstart.v1.ComparisonService/CreateComparison");
-  }
-  if (!key.ok()) return AnswerNow(context, key.status());
-  scheduler::CreateComparison command{.request = *std::move(key),
-                                      .comparison = request->comparison()};
-
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  CheckSources(
-      engine_, storage_, command,
-      [this, command, request, response, reactor](const absl::Status& checked) {
-        if (checked.ok()) {
-          PlanOrCreate(command, request->validate_only(), response, reactor);
-        } else {
-          reactor->Finish(ToGrpcStatus(checked));
-        }
-      });
-  return reactor;
-}
-
-void ComparisonService::PlanOrCreate(const scheduler::CreateComparison& command,
-                                     bool plan_only, v1::Comparison* response,
-                                     grpc::ServerUnaryReactor* reactor) {
-  auto finish = [reactor](const absl::Status& status) {
-    reactor->Finish(ToGrpcStatus(status));
-  };
-  if (plan_only) {
-    engine_.Read(
-        [command, response](const EngineView& view) -> absl::Status {
-          HS_ASSIGN_OR_RETURN(
-              *response, view.scheduler.PlanComparison(command.comparison));
-          return absl::OkStatus();
-        },
-        finish);
-    return;
-  }
-  engine_.Submit(
-      command,
-      [this, response](const EngineView& view,
-                       const Outcome& outcome) -> absl::Status {
-        HS_ASSIGN_OR_RETURN(
-            *response,
-            Created(FindComparison(view, outcome.name), outcome.name));
-        return absl::OkStatus();
+  return AnswerCreation(
+      engine_, storage_, context, request,
+      "headstart.v1.ComparisonService/CreateComparison",
+      scheduler::CreateComparison{{}, request->comparison()}, response,
+      [](const EngineView& view, const scheduler::CreateComparison& command) {
+        return view.scheduler.PlanComparison(command.comparison);
       },
-      finish);
+      [this](const EngineView& view, const scheduler::CreateComparison&,
+             const std::string& name) { return FindComparison(view, name); });
 }
 
 grpc::ServerUnaryReactor* ComparisonService::GetComparison(

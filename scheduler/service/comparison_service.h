@@ -47,9 +47,6 @@ class ComparisonService final : public v1::ComparisonService::CallbackService {
  private:
   absl::StatusOr<v1::Comparison> FindComparison(const EngineView& view,
                                                 absl::string_view name) const;
-  void PlanOrCreate(const scheduler::CreateComparison& command, bool plan_only,
-                    v1::Comparison* response,
-                    grpc::ServerUnaryReactor* reactor);
 
   Engine& engine_;
   StorageLink& storage_;

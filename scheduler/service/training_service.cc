@@ -6,7 +6,7 @@
 
 #include "base/net/grpc_status.h"
 #include "base/status_macros.h"
-#include "scheduler/service/source_check.h"
+#include "scheduler/service/creation.h"
 #include "scheduler/service/unary.h"
 #include "scheduler/service/watch_stream.h"
 
@@ -39,53 +39,15 @@ absl::StatusOr<v1::Training> TrainingService::FindTraining(
 grpc::ServerUnaryReactor* TrainingService::CreateTraining(
     grpc::CallbackServerContext* context,
     const v1::CreateTrainingRequest* request, v1::Training* response) {
-  absl::StatusOr<RequestKey> key = RequestKey();
-  if (!request->validate_only()) {
-    key = MakeRequestKey(*request, request->request_id(),
-                         "headstart.v1.TrainingService/CreateTraining");
-  }
-  if (!key.ok()) return AnswerNow(context, key.status());
-  scheduler::CreateTraining command{.request = *std::move(key),
-                                    .training = request->training()};
-
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  CheckSources(
-      engine_, storage_, command,
-      [this, command, request, response, reactor](const absl::Status& checked) {
-        if (checked.ok()) {
-          PlanOrCreate(command, request->validate_only(), response, reactor);
-        } else {
-          reactor->Finish(ToGrpcStatus(checked));
-        }
-      });
-  return reactor;
-}
-
-void TrainingService::PlanOrCreate(const scheduler::CreateTraining& command,
-                                   bool plan_only, v1::Training* response,
-                                   grpc::ServerUnaryReactor* reactor) {
-  auto finish = [reactor](const absl::Status& status) {
-    reactor->Finish(ToGrpcStatus(status));
-  };
-  if (plan_only) {
-    engine_.Read(
-        [command, response](const EngineView& view) -> absl::Status {
-          HS_ASSIGN_OR_RETURN(*response,
-                              view.scheduler.PlanTraining(command.training));
-          return absl::OkStatus();
-        },
-        finish);
-    return;
-  }
-  engine_.Submit(
-      command,
-      [this, response](const EngineView& view,
-                       const Outcome& outcome) -> absl::Status {
-        HS_ASSIGN_OR_RETURN(
-            *response, Created(FindTraining(view, outcome.name), outcome.name));
-        return absl::OkStatus();
+  return AnswerCreation(
+      engine_, storage_, context, request,
+      "headstart.v1.TrainingService/CreateTraining",
+      scheduler::CreateTraining{{}, request->training()}, response,
+      [](const EngineView& view, const scheduler::CreateTraining& command) {
+        return view.scheduler.PlanTraining(command.training);
       },
-      finish);
+      [this](const EngineView& view, const scheduler::CreateTraining&,
+             const std::string& name) { return FindTraining(view, name); });
 }
 
 grpc::ServerUnaryReactor* TrainingService::GetTraining(

@@ -40,8 +40,6 @@ class TrainingService final : public v1::TrainingService::CallbackService {
  private:
   absl::StatusOr<v1::Training> FindTraining(const EngineView& view,
                                             absl::string_view name) const;
-  void PlanOrCreate(const scheduler::CreateTraining& command, bool plan_only,
-                    v1::Training* response, grpc::ServerUnaryReactor* reactor);
 
   Engine& engine_;
   StorageLink& storage_;

@@ -5,7 +5,7 @@
 #include "base/names.h"
 #include "base/net/grpc_status.h"
 #include "base/status_macros.h"
-#include "scheduler/service/source_check.h"
+#include "scheduler/service/creation.h"
 #include "scheduler/service/unary.h"
 #include "scheduler/service/watch_stream.h"
 
@@ -40,55 +40,23 @@ absl::StatusOr<v1::Study> TuningService::FindStudy(
 grpc::ServerUnaryReactor* TuningService::CreateStudy(
     grpc::CallbackServerContext* context, const v1::CreateStudyRequest* request,
     v1::CreateStudyResponse* response) {
-  absl::StatusOr<RequestKey> key = RequestKey();
-  if (!request->validate_only()) {
-    key = MakeRequestKey(*request, request->request_id(),
-                         "headstart.v1.TuningService/CreateStudy");
-  }
-  if (!key.ok()) return AnswerNow(context, key.status());
-  scheduler::CreateStudy command{.request = *std::move(key),
-                                 .study = request->study()};
-
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  CheckSources(
-      engine_, storage_, command,
-      [this, command, request, response, reactor](const absl::Status& checked) {
-        if (checked.ok()) {
-          PlanOrCreate(command, request->validate_only(), response, reactor);
-        } else {
-          reactor->Finish(ToGrpcStatus(checked));
-        }
-      });
-  return reactor;
-}
-
-void TuningService::PlanOrCreate(const scheduler::CreateStudy& command,
-                                 bool plan_only,
-                                 v1::CreateStudyResponse* response,
-                                 grpc::ServerUnaryReactor* reactor) {
-  auto plan = [command, response](const EngineView& view) -> absl::Status {
-    HS_ASSIGN_OR_RETURN(*response, view.scheduler.PlanStudy(command.study));
-    return absl::OkStatus();
+  const auto plan = [](const EngineView& view,
+                       const scheduler::CreateStudy& command) {
+    return view.scheduler.PlanStudy(command.study);
   };
-  auto finish = [reactor](const absl::Status& status) {
-    reactor->Finish(ToGrpcStatus(status));
-  };
-  if (plan_only) {
-    engine_.Read(plan, finish);
-    return;
-  }
-  engine_.Submit(
-      command,
-      [this, plan, response](const EngineView& view,
-                             const Outcome& outcome) -> absl::Status {
+  return AnswerCreation(
+      engine_, storage_, context, request,
+      "headstart.v1.TuningService/CreateStudy",
+      scheduler::CreateStudy{{}, request->study()}, response, plan,
+      [this, plan](
+          const EngineView& view, const scheduler::CreateStudy& command,
+          const std::string& name) -> absl::StatusOr<v1::CreateStudyResponse> {
         // A repeat is answered though the plan may be impossible by now.
-        if (!plan(view).ok()) response->Clear();
-        HS_ASSIGN_OR_RETURN(
-            *response->mutable_study(),
-            Created(FindStudy(view, outcome.name), outcome.name));
-        return absl::OkStatus();
-      },
-      finish);
+        v1::CreateStudyResponse created =
+            plan(view, command).value_or(v1::CreateStudyResponse());
+        HS_ASSIGN_OR_RETURN(*created.mutable_study(), FindStudy(view, name));
+        return created;
+      });
 }
 
 grpc::ServerUnaryReactor* TuningService::GetStudy(

@@ -68,9 +68,6 @@ class TuningService final : public v1::TuningService::CallbackService {
  private:
   absl::StatusOr<v1::Study> FindStudy(const EngineView& view,
                                       absl::string_view name) const;
-  void PlanOrCreate(const scheduler::CreateStudy& command, bool plan_only,
-                    v1::CreateStudyResponse* response,
-                    grpc::ServerUnaryReactor* reactor);
 
   Engine& engine_;
   StorageLink& storage_;
