@@ -326,6 +326,10 @@ std::vector<std::string> StudyLines(const v1::Study& study) {
                                    " at epoch ", study.best_epoch()));
   fields.emplace_back("trainings",
                       OrDash(absl::StrJoin(study.trainings(), ", ")));
+  if (!study.comparisons().empty()) {
+    fields.emplace_back("comparisons",
+                        absl::StrJoin(study.comparisons(), ", "));
+  }
   fields.emplace_back("created", Instant(study.create_time()));
   fields.emplace_back("ended", Instant(study.end_time()));
   return FieldLines(fields);
