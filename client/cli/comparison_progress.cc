@@ -26,14 +26,7 @@ std::vector<std::string> ComparisonProgress::DrawnLines(
       absl::StrCat(comparison.name(), "  ", comparison.display_name(),
                    comparison.display_name().empty() ? "" : "  ",
                    v1::Comparison::State_Name(comparison.state()))};
-  const auto add = [&](const std::string& label,
-                       const std::vector<std::string>& parts,
-                       const std::string& separator) {
-    for (std::string& line :
-         Wrapped(label, parts, separator, printer_.columns())) {
-      lines.push_back(std::move(line));
-    }
-  };
+  const auto add = WrappedInto(lines, printer_.columns());
   if (!comparison.state_message().empty()) {
     add("          ", absl::StrSplit(comparison.state_message(), ' '), " ");
   }

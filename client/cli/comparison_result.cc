@@ -24,10 +24,7 @@ std::vector<std::string> ShortReport(const v1::ComparisonReport& report,
       lines.push_back(std::move(line));
       continue;
     }
-    for (std::string& part :
-         Wrapped("", absl::StrSplit(line, ' '), " ", columns)) {
-      lines.push_back(std::move(part));
-    }
+    WrappedInto(lines, columns)("", absl::StrSplit(line, ' '), " ");
   }
   return lines;
 }

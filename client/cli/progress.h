@@ -77,4 +77,16 @@ std::vector<std::string> Wrapped(const std::string& label,
                                  const std::vector<std::string>& parts,
                                  const std::string& separator, int64_t columns);
 
+// What adds such lines to `lines`, which outlives it: a function of label,
+// parts and separator.
+inline auto WrappedInto(std::vector<std::string>& lines, int64_t columns) {
+  return [&lines, columns](const std::string& label,
+                           const std::vector<std::string>& parts,
+                           const std::string& separator) {
+    for (std::string& line : Wrapped(label, parts, separator, columns)) {
+      lines.push_back(std::move(line));
+    }
+  };
+}
+
 }  // namespace headstart::client

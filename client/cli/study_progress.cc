@@ -152,14 +152,7 @@ std::vector<std::string> StudyProgress::DrawnLines(
       absl::StrCat(study.name(), "  ", study.display_name(),
                    study.display_name().empty() ? "" : "  ",
                    v1::Study::State_Name(study.state()))};
-  const auto add = [&](const std::string& label,
-                       const std::vector<std::string>& parts,
-                       const std::string& separator) {
-    for (std::string& line :
-         Wrapped(label, parts, separator, printer_.columns())) {
-      lines.push_back(std::move(line));
-    }
-  };
+  const auto add = WrappedInto(lines, printer_.columns());
   const std::string no_label(10, ' ');
   if (!study.state_message().empty()) {
     add(no_label, absl::StrSplit(study.state_message(), ' '), " ");

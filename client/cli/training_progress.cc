@@ -23,14 +23,7 @@ std::vector<std::string> TrainingProgress::DrawnLines(
       absl::StrCat(training.name(), "  ", training.display_name(),
                    training.display_name().empty() ? "" : "  ",
                    v1::Training::State_Name(training.state()))};
-  const auto add = [&](const std::string& label,
-                       const std::vector<std::string>& parts,
-                       const std::string& separator) {
-    for (std::string& line :
-         Wrapped(label, parts, separator, printer_.columns())) {
-      lines.push_back(std::move(line));
-    }
-  };
+  const auto add = WrappedInto(lines, printer_.columns());
   if (!training.state_message().empty()) {
     add("          ", absl::StrSplit(training.state_message(), ' '), " ");
   }
