@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/btree_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "google/protobuf/struct.pb.h"
@@ -62,6 +63,20 @@ absl::StatusOr<int64_t> EpochOf(const google::protobuf::Value& value,
   return static_cast<int64_t>(number);
 }
 
+absl::Status CheckEvaluate(const v1::Comparison& comparison,
+                           const v1::TrainingSpec& written,
+                           absl::string_view path) {
+  if (comparison.metric() == v1::Comparison::TEST_ACCURACY &&
+      written.evaluate() != v1::EVALUATE_UNSPECIFIED &&
+      written.evaluate() != v1::TEST_EVERY_EPOCH) {
+    return Wrong(path, "training.evaluate",
+                 absl::StrCat("is ", v1::Evaluate_Name(written.evaluate()),
+                              ", and TEST_ACCURACY is compared epoch by "
+                              "epoch. Leave it out."));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckArm(const v1::Comparison& comparison,
                       const v1::ComparisonArm& arm, absl::string_view path) {
   if (arm.label().size() > kLabelLengthMax) {
@@ -89,7 +104,7 @@ absl::Status CheckArm(const v1::Comparison& comparison,
     return Wrong(path, "training.initializer",
                  "must be left out. Set the arm's initializer.");
   }
-  return absl::OkStatus();
+  return CheckEvaluate(comparison, arm.training(), path);
 }
 
 // What an arm trains, before anything is resolved.
@@ -104,13 +119,6 @@ absl::StatusOr<v1::Training> TrainingOf(const v1::Comparison& comparison,
   if (arm.has_initializer()) *spec.mutable_initializer() = arm.initializer();
   if (arm.epochs_size() > 0) spec.clear_initializer();
   if (comparison.metric() == v1::Comparison::TEST_ACCURACY) {
-    if (spec.evaluate() != v1::EVALUATE_UNSPECIFIED &&
-        spec.evaluate() != v1::TEST_EVERY_EPOCH) {
-      return Wrong(path, "training.evaluate",
-                   absl::StrCat("is ", v1::Evaluate_Name(spec.evaluate()),
-                                ", and TEST_ACCURACY is compared epoch by "
-                                "epoch. Leave it out."));
-    }
     spec.set_evaluate(v1::TEST_EVERY_EPOCH);
   }
   if (!comparison.study().empty()) {
@@ -162,7 +170,7 @@ absl::Status CheckWhole(const v1::Comparison& comparison,
                               "90 %, got ",
                               comparison.target_accuracy(), "."));
   }
-  return absl::OkStatus();
+  return CheckEvaluate(comparison, comparison.training(), prefix);
 }
 
 // The arms one by one. `last_epoch` is the winner's, or the last that it can
@@ -231,6 +239,23 @@ absl::Status CheckMeasured(const v1::Comparison& comparison,
   return absl::OkStatus();
 }
 
+// `error` of an arm, told as the comparison's where `check` finds it in what
+// the arms have in common too: that is where a person wrote it.
+absl::Status ArmError(
+    const v1::Comparison& comparison, absl::string_view prefix, const Arm& arm,
+    const absl::Status& error,
+    absl::FunctionRef<absl::Status(const v1::Training&, absl::string_view path)>
+        check) {
+  const absl::StatusOr<v1::Training> common =
+      TrainingOf(comparison, v1::ComparisonArm(), /*last_epoch=*/0, "");
+  const absl::Status shared =
+      common.ok() ? check(*common, "") : common.status();
+  if (shared.ok() || error.message() != Below(arm.path, shared.message())) {
+    return error;
+  }
+  return absl::Status(error.code(), Below(prefix, shared.message()));
+}
+
 }  // namespace
 
 v1::Comparison WrittenPart(const v1::Comparison& comparison) {
@@ -275,17 +300,29 @@ absl::StatusOr<ResolvedComparison> ResolveComparison(
   ResolvedComparison resolved;
   resolved.spec = comparison;
   resolved.spec.clear_arms();
-  for (const Arm& arm : arms) {
+  const auto resolve =
+      [&](const v1::Training& written,
+          absl::string_view path) -> absl::StatusOr<v1::Training> {
     HS_ASSIGN_OR_RETURN(
         v1::Training training,
-        ResolveTraining(state, arm.training, arm.path,
-                        recorded ? &arm.training.training() : nullptr));
+        ResolveTraining(state, written, path,
+                        recorded ? &written.training() : nullptr));
     HS_RETURN_IF_ERROR(
-        CheckMeasured(comparison, training.resolved_training(), arm.path));
+        CheckMeasured(comparison, training.resolved_training(), path));
+    return training;
+  };
+  for (const Arm& arm : arms) {
+    absl::StatusOr<v1::Training> training = resolve(arm.training, arm.path);
+    if (!training.ok()) {
+      return ArmError(comparison, prefix, arm, training.status(),
+                      [&](const v1::Training& common, absl::string_view path) {
+                        return resolve(common, path).status();
+                      });
+    }
     v1::ComparisonArm& kept = *resolved.spec.add_arms();
     kept = arm.spec;
-    kept.set_source_checkpoint(training.source_checkpoint());
-    resolved.trainings.push_back(std::move(training));
+    kept.set_source_checkpoint(training->source_checkpoint());
+    resolved.trainings.push_back(*std::move(training));
   }
   if (resolved.spec.baseline().empty()) {
     resolved.spec.set_baseline(resolved.spec.arms(0).label());
@@ -303,13 +340,19 @@ absl::Status CheckThenComparison(const State& state, const v1::Study& study,
   wanted.set_study("studies/1");  // Any: it says that there is one.
   HS_ASSIGN_OR_RETURN(const std::vector<Arm> arms,
                       Unfold(wanted, study.training().epochs(), prefix));
+  const auto check = [&](const v1::Training& written,
+                         absl::string_view path) -> absl::Status {
+    HS_RETURN_IF_ERROR(CheckTraining(written, path));
+    HS_ASSIGN_OR_RETURN(const v1::TrainingSpec spec,
+                        InheritSpec(state, &study.training(), written, path,
+                                    /*recorded=*/&written.training()));
+    return CheckMeasured(wanted, spec, path);
+  };
   for (const Arm& arm : arms) {
-    HS_RETURN_IF_ERROR(CheckTraining(arm.training, arm.path));
-    HS_ASSIGN_OR_RETURN(
-        const v1::TrainingSpec spec,
-        InheritSpec(state, &study.training(), arm.training, arm.path,
-                    /*recorded=*/&arm.training.training()));
-    HS_RETURN_IF_ERROR(CheckMeasured(wanted, spec, arm.path));
+    if (const absl::Status status = check(arm.training, arm.path);
+        !status.ok()) {
+      return ArmError(wanted, prefix, arm, status, check);
+    }
     // A checkpoint that there is not is found now and not when the study ends.
     v1::Initializer initializer = arm.training.training().initializer();
     HS_RETURN_IF_ERROR(

@@ -13,6 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 double Loss(const v1::Assignment& work, int64_t epoch) {
   return static_cast<double>(work.seed() % 1000) / 1000 +
@@ -255,8 +256,8 @@ TEST_F(ComparisonTest, RefusesWhatCannotBeCompared) {
        "baseline: no arm is called \"b\"; there are \"a\", \"arm 2\""},
       {with("target_accuracy: 90 arms {} arms {}"),
        "target_accuracy: must be above 0 and at most 1"},
-      {with("training { evaluate: TEST_NEVER } arms {} arms {}"),
-       "arms[0].training.evaluate: is TEST_NEVER"},
+      {with("arms {} arms { training { evaluate: TEST_NEVER } }"),
+       "arms[1].training.evaluate: is TEST_NEVER"},
       {with("arms {} arms { training { dataset { mnist { "
             "validation_examples: -1 } } } }"),
        "arms[1].training"},
@@ -301,6 +302,57 @@ TEST_F(ComparisonTest, RefusesWhatCannotBeCompared) {
   EXPECT_THAT(world_.Refusal(CreateStudy{{}, study}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "then[0].comparison: must stand alone"));
+}
+
+TEST_F(ComparisonTest, TellsWhatIsWrongInAllArmsAsTheirs) {
+  RunStudy();
+  const auto with = [](const std::string& fields) {
+    return Parse<v1::Comparison>(absl::StrCat(
+        "epochs: 4 seeds: 1 arms {} arms { label: \"b\" } ", fields));
+  };
+  const struct {
+    std::string fields;
+    std::string error;
+  } cases[] = {
+      {"metric: TEST_ACCURACY training { evaluate: TEST_NEVER }",
+       "training.evaluate: is TEST_NEVER"},
+      {"metric: TEST_ACCURACY training { batch_size: -1 }",
+       "training.batch_size: must be"},
+      {"metric: VALIDATION_ACCURACY training { evaluate: TEST_EVERY_EPOCH "
+       "dataset { mnist { validation_examples: 0 } } }",
+       "training.dataset: has no validation split"},
+  };
+  for (const auto& each : cases) {
+    v1::Comparison comparison = with(each.fields);
+    v1::Study study = SmallStudy("random { trial_count: 2 }", 3);
+    *study.add_then()->mutable_comparison() = comparison;
+    EXPECT_THAT(std::string(world_.Refusal(CreateStudy{{}, study}).message()),
+                StartsWith("then[0].comparison." + each.error));
+    comparison.set_study("studies/1");
+    EXPECT_THAT(
+        std::string(world_.Refusal(CreateComparison{{}, comparison}).message()),
+        StartsWith(each.error));
+  }
+}
+
+TEST_F(ComparisonTest, HoldsWhatTheArmsOfAThenStartFrom) {
+  RunStudy();
+  v1::Study study = SmallStudy("random { trial_count: 2 }", 3);
+  study.MergeFrom(Parse<v1::Study>(absl::StrCat(R"(
+    then { comparison {
+      arms { initializer { checkpoint {
+               checkpoint: "studies/1/winner/epochs/2" } } })",
+                                                kArms, "} }")));
+  world_.Do(CreateStudy{{}, study});
+
+  const auto wanted = world_.scheduler().GetWantedReferences("studies/2");
+  std::vector<std::string> held;
+  for (const v1::Reference& reference : wanted->references) {
+    EXPECT_EQ(reference.reason(), v1::SOURCE_OF);
+    held.push_back(reference.checkpoint());
+  }
+  EXPECT_THAT(held, ElementsAre(winner_ + "/epochs/2"));
+  world_.ExpectReplayEqual();
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/struct.pb.h"
 
 #include "base/check.h"
@@ -96,6 +97,21 @@ absl::StatusOr<CheckpointName> ResolveSource(const State& state,
   return source;
 }
 
+// Replaces every winner's checkpoint that `message`, which stands at `path`,
+// names by the trial's.
+absl::Status ResolveNames(const State& state, absl::string_view path,
+                          google::protobuf::Message& message) {
+  return VisitCheckpoints(
+      message, path,
+      [&](const std::string& where, std::string& name) -> absl::Status {
+        const absl::StatusOr<CheckpointName> checkpoint =
+            ResolveCheckpoint(state, name);
+        if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
+        name = checkpoint->ToString();
+        return absl::OkStatus();
+      });
+}
+
 // The weights of a checkpoint, as an initializer. What a source leaves out
 // stays out. `inherited`: what the source's run trained; none of an import.
 v1::Initializer WeightsOf(const CheckpointName& source,
@@ -150,23 +166,19 @@ absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
 
 absl::Status ResolveInitializer(const State& state, absl::string_view path,
                                 v1::Initializer& initializer) {
-  HS_RETURN_IF_ERROR(VisitCheckpoints(
-      initializer, path,
-      [&](const std::string& where, std::string& name) -> absl::Status {
-        const absl::StatusOr<CheckpointName> checkpoint =
-            ResolveCheckpoint(state, name);
-        if (!checkpoint.ok()) return Annotate(checkpoint.status(), where);
-        name = checkpoint->ToString();
-        return absl::OkStatus();
-      }));
+  HS_RETURN_IF_ERROR(ResolveNames(state, path, initializer));
   // Two names may have meant one checkpoint.
   return CheckInitializer(initializer, path);
 }
 
-absl::Status ResolveInitializers(const State& state, v1::Study& study) {
+absl::Status ResolveSources(const State& state, v1::Study& study) {
   HS_RETURN_IF_ERROR(
       ResolveInitializer(state, "training.initializer",
                          *study.mutable_training()->mutable_initializer()));
+  for (int i = 0; i < study.then_size(); ++i) {
+    HS_RETURN_IF_ERROR(ResolveNames(state, absl::StrCat("then[", i, "]"),
+                                    *study.mutable_then(i)));
+  }
   return VisitInitializerChoices(
       *study.mutable_search(),
       [&](const std::string& where, const std::string& path,
@@ -189,10 +201,11 @@ absl::Status ResolveInitializers(const State& state, v1::Study& study) {
 
 std::vector<CheckpointName> SourcesOf(const v1::Study& study) {
   absl::btree_set<std::string> names;
-  const auto add = [&](const v1::TrainingSpec& spec) {
-    for (const std::string& name : CheckpointsIn(spec)) names.insert(name);
+  const auto add = [&](const google::protobuf::Message& message) {
+    for (const std::string& name : CheckpointsIn(message)) names.insert(name);
   };
   add(study.training());
+  for (const v1::Training& next : study.then()) add(next);
   v1::Search search = study.search();
   HS_CHECK_OK(VisitInitializerChoices(
       search,

@@ -31,13 +31,14 @@ absl::StatusOr<CheckpointName> ResolveCheckpoint(const State& state,
 absl::Status ResolveInitializer(const State& state, absl::string_view path,
                                 v1::Initializer& initializer);
 
-// Replaces every winner's checkpoint that the initializer in the study's spec,
-// or in a choice for it, names by the trial's. Errors as above and of
-// CheckInitializer, with the field's path in front.
-absl::Status ResolveInitializers(const State& state, v1::Study& study);
+// Replaces every winner's checkpoint that the study's initializers name by the
+// trial's: its own, choices for it, and those in `then`. (`from` of an entry of
+// `then` may name a trial that the study has yet to create.) Errors as above
+// and of CheckInitializer, with the field's path in front.
+absl::Status ResolveSources(const State& state, v1::Study& study);
 
-// The checkpoints that trials of a study, with its initializers resolved, or
-// the runs of a training can start from; none twice.
+// The checkpoints that initializers of a study, with its sources resolved, or
+// of a training name; none twice.
 std::vector<CheckpointName> SourcesOf(const v1::Study& study);
 std::vector<CheckpointName> SourcesOf(const v1::Training& training);
 

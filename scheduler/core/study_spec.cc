@@ -218,7 +218,7 @@ absl::StatusOr<v1::Study> CompleteStudy(const State& state,
                                  absl::StrCat("then[", i, "]")));
   }
   HS_RETURN_IF_ERROR(CheckThen(state, complete));
-  HS_RETURN_IF_ERROR(ResolveInitializers(state, complete));
+  HS_RETURN_IF_ERROR(ResolveSources(state, complete));
   return complete;
 }
 
