@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/container/btree_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -14,6 +15,32 @@
 #include "client/report/comparison_text.h"
 
 namespace headstart::client {
+namespace {
+
+// What runs were trained with: as the last checkpoint of one run says, for each
+// arm and kind of device.
+std::vector<v1::Environment> EnvironmentsOf(
+    Client& client, const v1::ComparisonReport& report) {
+  std::vector<v1::Environment> environments;
+  for (const v1::ArmReport& arm : report.arms()) {
+    absl::btree_set<std::string> seen;
+    for (const v1::ComparedRun& run : arm.runs()) {
+      if (run.accuracy().empty() || !seen.insert(run.device()).second) continue;
+      v1::GetCheckpointRequest request;
+      request.set_name(
+          absl::StrCat(run.run(), "/epochs/", run.accuracy_size()));
+      absl::StatusOr<v1::Checkpoint> checkpoint = client.GetCheckpoint(request);
+      if (absl::IsNotFound(checkpoint.status())) continue;
+      // Storage is away, or not for this person: the report can do without.
+      if (!checkpoint.ok()) return environments;
+      environments.push_back(
+          std::move(*checkpoint->mutable_manifest()->mutable_environment()));
+    }
+  }
+  return environments;
+}
+
+}  // namespace
 
 std::vector<std::string> ShortReport(const v1::ComparisonReport& report,
                                      int64_t columns) {
@@ -29,9 +56,12 @@ std::vector<std::string> ShortReport(const v1::ComparisonReport& report,
   return lines;
 }
 
-absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
+absl::StatusOr<std::string> ReportText(Client& client,
+                                       const v1::ComparisonReport& report,
                                        absl::string_view format) {
-  if (format == "html") return ComparisonPage(report);
+  if (format == "html") {
+    return ComparisonPage(report, EnvironmentsOf(client, report));
+  }
   if (format == "markdown") return ComparisonMarkdown(report);
   if (format == "csv") return ComparisonRunsCsv(report);
   return ToJsonLine(report);
@@ -56,7 +86,8 @@ absl::Status ShowComparison(Session& session, Client& client,
         absl::StrCat(name, " is FAILED: ", comparison.state_message()));
   }
   if (folder.empty()) return absl::OkStatus();
-  HS_ASSIGN_OR_RETURN(const std::string page, ComparisonPage(report));
+  HS_ASSIGN_OR_RETURN(const std::string page,
+                      ReportText(client, report, "html"));
   const std::string file = absl::StrCat(
       folder, "/", absl::StrReplaceAll(name, {{"/", "-"}}), ".html");
   HS_RETURN_IF_ERROR(MakeFolders(folder));

@@ -14,8 +14,10 @@
 
 namespace headstart::client {
 
-// The whole report in `format`: html, markdown, csv or json.
-absl::StatusOr<std::string> ReportText(const v1::ComparisonReport& report,
+// The whole report in `format`: html, markdown, csv or json. A page also says
+// what storage, if it answers, knows of how runs were trained.
+absl::StatusOr<std::string> ReportText(Client& client,
+                                       const v1::ComparisonReport& report,
                                        absl::string_view format);
 
 // The report in short, sentences wrapped at `columns`; 0: not at all.

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "client/report/comparison_figures.h"
 #include "client/report/comparison_tables.h"
@@ -279,12 +280,27 @@ std::string Specs(const v1::ComparisonReport& report) {
   return text;
 }
 
-Html Compared(const v1::ComparisonReport& report) {
+// "cpu x86-64 avx512, 1 thread".
+std::string DeviceText(const v1::Environment& environment) {
+  if (environment.thread_count() == 0) return environment.device();
+  return absl::StrCat(environment.device(), ", ",
+                      CountText(environment.thread_count(), "thread"));
+}
+
+Html Compared(const v1::ComparisonReport& report,
+              absl::Span<const v1::Environment> environments) {
   const v1::Comparison& comparison = report.comparison();
+  std::set<std::string> libraries;
   std::set<std::string> devices;
+  for (const v1::Environment& environment : environments) {
+    libraries.insert(environment.library());
+    devices.insert(DeviceText(environment));
+  }
   for (const v1::ArmReport& arm : report.arms()) {
     for (const v1::ComparedRun& run : arm.runs()) {
-      if (!run.device().empty()) devices.insert(run.device());
+      if (environments.empty() && !run.device().empty()) {
+        devices.insert(run.device());
+      }
     }
   }
   PageTable facts = {.columns = {{"what"}, {"value"}}};
@@ -297,6 +313,7 @@ Html Compared(const v1::ComparisonReport& report) {
   if (HasTarget(report)) add("target", TargetText(comparison));
   add("baseline", BaselineOf(report) == nullptr ? "" : BaselineLabel(report));
   add("seeds", absl::StrJoin(comparison.seeds(), ", "));
+  add("trained with", absl::StrJoin(libraries, "; "));
   add("trained on", absl::StrJoin(devices, "; "));
 
   Html html = TableOf(facts);
@@ -379,7 +396,9 @@ std::string ComparisonFile(const v1::Comparison& comparison) {
   return YamlOf(ComparisonInput(comparison));
 }
 
-absl::StatusOr<std::string> ComparisonPage(const v1::ComparisonReport& report) {
+absl::StatusOr<std::string> ComparisonPage(
+    const v1::ComparisonReport& report,
+    absl::Span<const v1::Environment> environments) {
   Page page = {.title = ComparisonTitle(report.comparison()),
                .subtitle = Subtitle(report)};
   page.sections.push_back({"summary", "Summary", Summary(report)});
@@ -398,7 +417,8 @@ absl::StatusOr<std::string> ComparisonPage(const v1::ComparisonReport& report) {
          Tests(report)});
     page.sections.push_back({"runs", "Every run", Runs(report)});
   }
-  page.sections.push_back({"compared", "What was compared", Compared(report)});
+  page.sections.push_back(
+      {"compared", "What was compared", Compared(report, environments)});
   page.sections.push_back({"repeat", "How to repeat it", Repeat(report)});
   page.sections.push_back({"words", "How to read the numbers", Words()});
   return PageText(page);

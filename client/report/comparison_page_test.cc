@@ -68,6 +68,24 @@ TEST(ComparisonPageTest, EveryTestIsThereWithItsCorrection) {
   EXPECT_THAT(page, HasSubstr("−9.2"));
 }
 
+TEST(ComparisonPageTest, SaysWhatRunsWereTrainedWith) {
+  const v1::ComparisonReport report = MakeReport();
+  EXPECT_THAT(PageOf(report), Not(HasSubstr("trained with")));
+
+  v1::Environment cpu;
+  cpu.set_library("libtorch 2.11.0");
+  cpu.set_device("cpu x86-64 <avx512>");
+  cpu.set_thread_count(1);
+  v1::Environment gpu = cpu;
+  gpu.set_device("NVIDIA H200");
+  const absl::StatusOr<std::string> page =
+      ComparisonPage(report, {cpu, gpu, cpu});
+  ASSERT_THAT(page, IsOk());
+  EXPECT_THAT(*page, HasSubstr(">libtorch 2.11.0<"));
+  EXPECT_THAT(*page, HasSubstr("NVIDIA H200, 1 thread; cpu x86-64 "
+                               "&lt;avx512&gt;, 1 thread<"));
+}
+
 TEST(ComparisonPageTest, NothingThatPeopleWriteBecomesMarkup) {
   constexpr char kHostile[] = "<script>alert('x')</script>";
   v1::ComparisonReport report = MakeReport();

@@ -60,6 +60,7 @@ def main():
         assert ran.returncode == 0, ran.stdout + ran.stderr
         page = data / "results" / "comparisons-1.html"
         assert page.exists() and str(page) in ran.stdout, ran.stdout
+        assert "trained with" in page.read_text() and "libtorch" in page.read_text(), "the page does not say what trained the runs"
         assert "</html>" in page.read_text() and "://" not in page.read_text().replace("http://www.w3.org/", "")
 
         cluster = Cluster(data).start(agents=0)
