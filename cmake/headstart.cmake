@@ -178,6 +178,8 @@ function(headstart_check_torch_wall)
 endfunction()
 
 # Gives every target that sees LibTorch its headers as parsed once (torch.cmake).
+# GCC takes that file only with the options that it was made with, and crashes
+# where -O differs: sources with their own have SKIP_PRECOMPILE_HEADERS.
 function(headstart_share_precompiled_torch)
   get_property(targets GLOBAL PROPERTY headstart_units)
   foreach(target IN LISTS targets)
