@@ -93,8 +93,12 @@ function(headstart_test name)
   endif()
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
   add_test(NAME ${folder}/${name} COMMAND ${target})
+  set(timeout 300)
+  if(HEADSTART_SANITIZE)  # Some ten times slower.
+    set(timeout 3000)
+  endif()
   set_tests_properties(${folder}/${name} PROPERTIES
-    LABELS "${arg_LABELS}" TIMEOUT 300
+    LABELS "${arg_LABELS}" TIMEOUT ${timeout}
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt")
 endfunction()
 
