@@ -8,9 +8,11 @@
 #include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 namespace headstart::worker {
@@ -252,6 +254,12 @@ TEST(ApplyMaskTest, SetsWhatIsPrunedToZeroAndKeepsTheRest) {
     at::Tensor weights = at::tensor({-1., 2., 3.}, type);
     ApplyMask(weights, at::tensor({0., 1., 0.}, at::kDouble).to(at::kBool));
     EXPECT_TRUE(weights.equal(at::tensor({0., 2., 0.}, type)));
+    // Longer than any vector, and not a multiple of one.
+    at::Tensor many = at::randn({1003}, type);
+    const at::Tensor mask = at::randn({1003}) > 0;
+    const at::Tensor expected = at::where(mask, many, 0);
+    ApplyMask(many, mask);
+    EXPECT_TRUE(many.equal(expected));
   }
 }
 
