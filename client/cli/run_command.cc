@@ -29,10 +29,19 @@ absl::StatusOr<LocalClusterOptions> OptionsOf(const Flags& flags) {
 }
 
 // Waits, for a few seconds at most, until the worker has said that it is there:
-// otherwise the first that a person reads is that no worker is ready.
-void AwaitWorker(Client& client, Clock& clock, const StopEvent& stop) {
+// otherwise the first that a person reads is that no worker is ready. With
+// plug-ins longer: what no worker has announced is refused.
+void AwaitWorker(Session& session, Client& client, const StopEvent& stop) {
+  Clock& clock = session.clock();
+  const bool has_plugins = !session.flags().plugins.empty();
+  const absl::Duration limit = absl::Seconds(has_plugins ? 120 : 5);
   const absl::Duration start = clock.Monotonic();
-  while (clock.Monotonic() - start < absl::Seconds(5)) {
+  bool told = false;
+  while (clock.Monotonic() - start < limit) {
+    if (!told && clock.Monotonic() - start > absl::Seconds(2)) {
+      session.printer().Progress("waiting for trainers to start");
+      told = true;
+    }
     const auto workers = client.ListWorkers({});
     if (!workers.ok()) return;
     for (const v1::Worker& worker : workers->workers()) {
@@ -92,7 +101,7 @@ absl::Status RunStudyFile(Session& session) {
     signal.Wait();
     client->Cancel();
   });
-  AwaitWorker(*client, session.clock(), signal.event());
+  AwaitWorker(session, *client, signal.event());
   absl::Status status = Tune(session, *client, *study, (*cluster)->data());
   const bool is_stopped = signal.event().stopped();
   signal.event().Stop();  // Lets the canceller end.
