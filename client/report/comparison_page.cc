@@ -124,8 +124,7 @@ absl::StatusOr<Html> Curves(const v1::ComparisonReport& report) {
       Drawn(differences,
             "Mean difference between runs of equal seed after each epoch, with "
             "a band of one standard deviation to either side; above 0 the arm "
-            "is ahead. What lies beyond the range, in the first epochs, is cut "
-            "off."));
+            "is ahead. What lies beyond the range is cut off."));
   html += ahead;
   return html;
 }
@@ -138,8 +137,8 @@ absl::StatusOr<Html> Best(const v1::ComparisonReport& report) {
       "Each dot is a run, from left to right in the order of seeds; so "
       "dots at the same place in two boxes are a pair. Boxes reach "
       "from the first to the third quartile, with the median inside; "
-      "whiskers reach to the farthest run within 1.5 times that "
-      "height.");
+      "whiskers reach to the farthest run within 1.5 times the box’s height "
+      "from it.");
 }
 
 absl::StatusOr<Html> Time(const v1::ComparisonReport& report) {
@@ -156,11 +155,14 @@ absl::StatusOr<Html> Time(const v1::ComparisonReport& report) {
   return Drawn(
       figure,
       absl::StrCat("Mean over the runs that reached ", target,
-                   ", with its 95 % interval.",
+                   ", with its 95 % interval. The time of a run is its first "
+                   "epoch there, even if it falls back; so it can be earlier "
+                   "than where the mean curve crosses.",
                    HasEarlierEpochs(report)
                        ? " The second bar adds the epochs that the weights had "
                          "been trained for before: what the head start cost, "
-                         "unless a search had paid for it anyway."
+                         "unless that training was needed anyway, such as in "
+                         "a search for hyperparameters."
                        : ""));
 }
 
@@ -319,9 +321,14 @@ Html Compared(const v1::ComparisonReport& report,
   Html html = TableOf(facts);
   html += Subheading("The starts");
   html += TableOf(StartsTable(report));
+  if (!comparison.study().empty() && HasEarlierEpochs(report)) {
+    html += Paragraph(absl::StrCat(
+        "Epochs are those of the best trial of ", comparison.study(),
+        ", which that study chose by its own objective."));
+  }
   const SpecTables specs = SpecTablesOf(report);
   if (!specs.different.rows.empty()) {
-    html += Subheading("What differs between arms");
+    html += Subheading("What differs between arms beside their starts");
     html += TableOf(specs.different);
   }
   if (!specs.same.rows.empty()) {
@@ -338,8 +345,8 @@ Html Repeat(const v1::ComparisonReport& report) {
   Html html = Paragraph(absl::StrCat(
       "Save the lines below as ", kComparisonFile,
       " and give them to a scheduler that has the study and the checkpoints "
-      "named in them. Equal seeds on equal devices give equal runs, unless "
-      "`deterministic` is false."));
+      "named in them; epochs are those of the study’s best trial. Equal seeds "
+      "on equal devices give equal runs, unless `deterministic` is false."));
   html += Preformatted(
       absl::StrCat("headstart comparisons create -f ", kComparisonFile));
   html += SaveLink("Save the comparison (YAML)",
@@ -350,14 +357,16 @@ Html Repeat(const v1::ComparisonReport& report) {
 
 Html Words() {
   return TermList({
-      {"94.23 ± 0.10",
+      {"such as 94.23 ± 0.10",
        "Mean and sample standard deviation over the runs of an arm: the "
        "average, and how far single runs typically lie from it. Runs of one "
        "arm differ only in their seed."},
       {"95 % interval",
        "Runs are drawn again from those there are, thousands of times "
-       "(bootstrap); 95 of 100 means, or differences, then fall inside. If it "
-       "spans 0, the runs do not show which arm is ahead."},
+       "(bootstrap); the middle 95 % of their means, or differences, are "
+       "inside. If it spans 0, the runs do not show which arm is ahead. If it "
+       "does not, that alone is not significant yet: the interval is not "
+       "corrected for several arms, and of few runs it is too narrow."},
       {"p, paired t, Welch’s t, Mann–Whitney",
        "How often chance alone would make a difference at least this large if "
        "the arms were alike. Paired t compares runs of equal seed, Welch’s t "
@@ -366,12 +375,13 @@ Html Words() {
        "difference is."},
       {"Holm",
        "Of many arms one looks good by luck. These p are raised so that they "
-       "can be read together: the chance of a single false alarm among all "
-       "arms stays below the level that you choose."},
+       "can be read together: the chance of even one false alarm among all "
+       "arms stays below the level, by custom 0.05."},
       {"A, time and speed-up",
        "A (Vargha and Delaney): how often a run of the arm is above one of the "
-       "baseline, 0.5 when they are alike. Time: the first epoch that reaches "
-       "the target. Speed-up: mean time of the baseline over that of the arm."},
+       "baseline, 0.5 when they are alike; of times, less is better. Time: the "
+       "first epoch that reaches the target. Time in all: with the epochs "
+       "before it. Speed-up: mean time of the baseline over that of the arm."},
   });
 }
 

@@ -372,6 +372,16 @@ TEST_F(ComparisonReportTest, JudgesByRanksWhatHasNoSpread) {
                     Not(HasSubstr("paired"))));
 }
 
+TEST_F(ComparisonReportTest, CountsTheEpochsOfTheBestStart) {
+  AddArm("random", {4, 5, 6, 7}, {0.91, 0.92, 0.93, 0.94});
+  AddArm("final", {2, 3, 4, 4}, {0.93, 0.94, 0.95, 0.97}).start_epoch = 3;
+
+  EXPECT_THAT(Make().summary(),
+              AllOf(HasSubstr("Counting the epochs before, its runs had 12 in "
+                              "all, those of \"random\" 9."),
+                    HasSubstr("counting them it takes 6.2, \"random\" 5.5.")));
+}
+
 TEST_F(ComparisonReportTest, ConcludesInWords) {
   std::vector<int64_t> slow, fast;
   std::vector<double> low, high;
@@ -397,7 +407,7 @@ TEST_F(ComparisonReportTest, ConcludesInWords) {
                     "epochs instead of 6.9, 2.75 times sooner (paired t p "
                     "< 0.0001, after Holm's correction for 2 arms < 0.0001: "
                     "significant). Its weights had been trained for 5 epochs "
-                    "before; counting them it takes 7.5."),
+                    "before; counting them it takes 7.5, \"random\" 6.9."),
           HasSubstr("in best validation accuracy \"nio\" (higher); in last "
                     "validation accuracy none; in time \"epoch 5\" (sooner).")))
       << report.summary();

@@ -156,7 +156,16 @@ std::string BestSentence(const v1::ComparisonReport& report) {
                           100 * best.best_comparison().low(),
                           100 * best.best_comparison().high());
   }
-  return absl::StrCat(text, Judgement(report, best, Quantity::kBest), ").");
+  absl::StrAppend(&text, Judgement(report, best, Quantity::kBest), ").");
+  if (best.start_epoch() != baseline->start_epoch()) {
+    const auto in_all = [](const v1::ArmReport& arm) {
+      return arm.start_epoch() + arm.training_spec().epochs();
+    };
+    absl::StrAppend(&text, " Counting the epochs before, its runs had ",
+                    in_all(best), " in all, those of ",
+                    Quoted(baseline->label()), " ", in_all(*baseline), ".");
+  }
+  return text;
 }
 
 // "after 14.4 epochs instead of 29.1, 2.03 times sooner (...)"
@@ -205,13 +214,22 @@ std::string TimeSentences(const v1::ComparisonReport& report) {
       Quoted(fastest.label()), " reaches ", TargetText(report.comparison()),
       " soonest, on average ", Times(report, fastest), ".");
   if (fastest.start_epoch() > 0) {
+    const auto in_all = [](const v1::ArmReport& arm) {
+      return arm.time_to_accuracy().mean() +
+             static_cast<double>(arm.start_epoch());
+    };
     absl::StrAppendFormat(
         &text,
         " Its weights had been trained for %s before; counting them it takes "
-        "%.1f.",
-        Count(fastest.start_epoch(), "epoch"),
-        fastest.time_to_accuracy().mean() +
-            static_cast<double>(fastest.start_epoch()));
+        "%.1f",
+        Count(fastest.start_epoch(), "epoch"), in_all(fastest));
+    const v1::ArmReport* baseline = BaselineOf(report);
+    if (baseline != nullptr && baseline != &fastest &&
+        baseline->time_to_accuracy().count() > 0) {
+      absl::StrAppendFormat(&text, ", %s %.1f", Quoted(baseline->label()),
+                            in_all(*baseline));
+    }
+    text += ".";
   }
   if (best.front() != &fastest && !best.front()->is_baseline() &&
       best.front()->time_to_accuracy().count() > 0) {
@@ -297,10 +315,10 @@ std::string SummaryOf(const v1::ComparisonReport& report) {
 std::string MethodOf(const v1::ComparisonReport& report) {
   const v1::ArmReport* baseline = BaselineOf(report);
   const bool with_times = report.comparison().has_target_accuracy();
-  std::string text =
-      absl::StrCat("Only runs that SUCCEEDED count. Best is a run's highest ",
-                   MetricText(report.comparison().metric()),
-                   " over its epochs, last that after its last epoch.");
+  std::string text = absl::StrCat(
+      "Only runs that came to their end count. Best is a run's highest ",
+      MetricText(report.comparison().metric()),
+      " over its epochs, last that after its last epoch.");
   if (report.comparison().metric() == v1::Comparison::TEST_ACCURACY) {
     absl::StrAppend(&text,
                     " Best is chosen on the test set that it is measured on "
@@ -315,10 +333,10 @@ std::string MethodOf(const v1::ComparisonReport& report) {
   }
   absl::StrAppend(
       &text,
-      " Deviations are of samples (n - 1). Intervals are 95 % percentile "
+      " Deviations are those of samples (n - 1). Intervals are 95 % percentile "
       "intervals of ",
       Bootstrap::kResamples,
-      " bootstrap resamples, the same ones every time; for a difference runs "
+      " bootstrap resamples, drawn from a fixed seed; for a difference runs "
       "with one seed are drawn together where every run has its partner, else "
       "each arm by itself.");
   if (baseline != nullptr) {
@@ -340,11 +358,10 @@ std::string MethodOf(const v1::ComparisonReport& report) {
         " Holm's correction keeps the chance of any false alarm over all arms "
         "below the level; it is made for each test and quantity by itself. The "
         "effect size is Vargha and Delaney's A: how often a run of the arm is "
-        "above one of the other, ties half. The summary quotes paired t where "
-        "every arm has one with some spread, else Welch's, else Mann-Whitney",
-        with_times ? ", and only that for times that some run never reached"
-                   : "",
-        ".");
+        "above one of the other, ties half. The summary quotes paired t; "
+        "Welch's t where some arm lacks pairs or their differences do not "
+        "vary; Mann-Whitney where that says nothing either",
+        with_times ? ", and for times that some run never reached" : "", ".");
   }
   return text;
 }
