@@ -133,7 +133,8 @@ absl::Status ReportComparison(Session& session) {
         ShortReport(report, printer.is_live() ? printer.columns() : 0));
     return absl::OkStatus();
   }
-  HS_ASSIGN_OR_RETURN(const std::string text, ReportText(*client, report, format));
+  HS_ASSIGN_OR_RETURN(const std::string text,
+                      ReportText(*client, report, format));
   return WriteReport(session, text);
 }
 

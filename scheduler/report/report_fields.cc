@@ -12,6 +12,15 @@ const v1::ArmReport* BaselineOf(const v1::ComparisonReport& report) {
   return nullptr;
 }
 
+int64_t LongestRun(const v1::ArmReport& arm) {
+  int64_t epochs = 0;
+  for (const v1::ComparedRun& run : arm.runs()) {
+    if (!run.excluded_because().empty()) continue;
+    epochs = std::max<int64_t>(epochs, run.accuracy_size());
+  }
+  return epochs > 0 ? epochs : arm.training_spec().epochs();
+}
+
 const v1::Spread& SpreadOf(const v1::ArmReport& arm, Quantity quantity) {
   if (quantity == Quantity::kBest) return arm.best();
   if (quantity == Quantity::kLast) return arm.last();

@@ -20,6 +20,10 @@ inline constexpr std::array kTestKinds = {TestKind::kPairedT, TestKind::kWelch,
 // Null without one.
 const v1::ArmReport* BaselineOf(const v1::ComparisonReport& report);
 
+// Epochs of the longest run that counts: early_stop may end it before its last.
+// Those it is to have, while none counts.
+int64_t LongestRun(const v1::ArmReport& arm);
+
 const v1::Spread& SpreadOf(const v1::ArmReport& arm, Quantity quantity);
 
 // The arm against the baseline; null where it is absent.

@@ -159,7 +159,7 @@ std::string BestSentence(const v1::ComparisonReport& report) {
   absl::StrAppend(&text, Judgement(report, best, Quantity::kBest), ").");
   if (best.start_epoch() != baseline->start_epoch()) {
     const auto in_all = [](const v1::ArmReport& arm) {
-      return arm.start_epoch() + arm.training_spec().epochs();
+      return arm.start_epoch() + LongestRun(arm);
     };
     absl::StrAppend(&text, " Counting the epochs before, its runs had ",
                     in_all(best), " in all, those of ",

@@ -85,16 +85,6 @@ double SmallestP(int64_t n, int64_t m, int64_t arm_count) {
   return std::min(1.0, p);
 }
 
-// Epochs of the longest run that counts: early_stop may end it before its last.
-int64_t LongestRun(const v1::ArmReport& arm) {
-  int64_t epochs = 0;
-  for (const v1::ComparedRun& run : arm.runs()) {
-    if (!run.excluded_because().empty()) continue;
-    epochs = std::max<int64_t>(epochs, run.accuracy_size());
-  }
-  return epochs > 0 ? epochs : arm.training_spec().epochs();
-}
-
 void WarnOfState(const v1::ComparisonReport& report,
                  std::vector<std::string>& warnings) {
   int64_t unfinished = 0, runs = 0;
